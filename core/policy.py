@@ -1,0 +1,229 @@
+"""Policy: what is watched, who may approve what, where cards go. One TOML file, checked before anything starts."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from core.errors import PolicyError
+from core.findings import ACTIONS
+
+DEFAULT = Path(__file__).with_name("policy.toml")
+
+
+class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Detection(_Section, frozen=True, kw_only=True):
+    """How hard to look. `arl_blocks` is the one dial of false alarms."""
+
+    arl_blocks: float = 1e6
+    min_effect: float = 0.05
+    warn_effect: float = 0.2
+    critical_effect: float = 0.25
+    baseline_rows: int = 2_000
+    window_rows: int = 200
+    min_window_seconds: float = 60.0
+    window_seconds: float = 3_600.0
+    label_delay_days: float = 7.0
+    silence_after: float = 8.0
+    signals: dict[str, list[str]] = {}
+
+
+class Alerting(_Section, frozen=True, kw_only=True):
+    group_seconds: float = 0.0
+    reopen_minutes: float = 30.0
+    storm_cap: int = 20
+    planned_change_minutes: float = 0.0
+
+
+class Routing(_Section, frozen=True, kw_only=True):
+    channel: str = "#ml-oncall"
+    by_owner: dict[str, str] = {}
+    by_severity: dict[str, str] = {}
+
+
+class Roles(_Section, frozen=True, kw_only=True):
+    responder: list[str] = []
+    approver: list[str] = []
+    admin: list[str] = []
+
+
+class ApprovalRules(_Section, frozen=True, kw_only=True):
+    expires_minutes: float = 15.0
+
+
+class Investigation(_Section, frozen=True, kw_only=True):
+    confidence: float = 0.6
+    budget_seconds: float = 8.0
+    history_days: float = 28.0
+
+
+class ActionRule(_Section, frozen=True, kw_only=True):
+    """What policy says of one action of the catalogue."""
+
+    enabled: bool = True
+    tier: str = "medium"
+    approvals: int = 1
+    per_hour: int = 10
+    deployer: str = ""
+
+
+class DeployerAddress(_Section, frozen=True, kw_only=True):
+    url: str = ""
+
+
+class ModelRules(_Section, frozen=True, kw_only=True):
+    """What policy knows of one model, `[models."tenant/model"]`; nothing here is required."""
+
+    baseline: str = ""
+    """Parquet or CSV of training data, in event-time order."""
+    owner: str = ""
+    tier: str = ""
+    importance: dict[str, float] = {}
+    task: str = ""
+    """`binary`, `multiclass`, `regression`; guessed from scores and labels when empty."""
+    segments: list[str] = []
+    threshold: float = 0.5
+    deployer: str = ""
+    """Name under [deployers]; overrides the action's."""
+
+
+class Receivers(_Section, frozen=True, kw_only=True):
+    enabled: list[str] = []
+    jira: dict[str, str] = {}
+    pagerduty: dict[str, str] = {}
+
+
+class Privacy(_Section, frozen=True, kw_only=True):
+    masked: list[str] = []
+
+
+class Links(_Section, frozen=True, kw_only=True):
+    hosts: list[str] = []
+
+
+class Policy(_Section, frozen=True, kw_only=True):
+    """The whole policy. Every section has working defaults."""
+
+    frozen: bool = False
+    detection: Detection = Detection()
+    alerting: Alerting = Alerting()
+    routing: Routing = Routing()
+    roles: Roles = Roles()
+    approval: ApprovalRules = ApprovalRules()
+    investigation: Investigation = Investigation()
+    actions: dict[str, ActionRule] = {}
+    deployers: dict[str, DeployerAddress] = {}
+    models: dict[str, ModelRules] = {}
+    receivers: Receivers = Receivers()
+    privacy: Privacy = Privacy()
+    links: Links = Links()
+    version_digest: str = ""
+
+    def rules(self, tenant: str, model: str) -> ModelRules:
+        """What policy knows of this model; defaults when it was never named."""
+        return self.models.get(f"{tenant}/{model}", ModelRules())
+
+    def channel(self, severity: str, owner: str) -> str:
+        """Where a card of this severity and owner goes."""
+        return self.routing.by_severity.get(severity) or self.routing.by_owner.get(owner) or self.routing.channel
+
+
+def load(path: Path | None = None) -> Policy:
+    """The policy at `path` laid over the shipped defaults.
+
+    Sections and keys that the file leaves out keep their shipped values. Raises PolicyError, starting `file:line:`.
+    """
+    base = _parse(DEFAULT)
+    text = DEFAULT.read_bytes()
+    if path is not None:
+        base = _overlay(base, _parse(path))
+        text += path.read_bytes()
+    source = path or DEFAULT
+    try:
+        policy = msgspec.convert(base, Policy, strict=True)
+    except msgspec.ValidationError as error:
+        raise PolicyError(_explain(source, str(error))) from None
+    _check(policy, source)
+    return msgspec.structs.replace(policy, version_digest=hashlib.sha256(text).hexdigest()[:16])
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise PolicyError(f"{path}:1: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"{path}:1: is not UTF-8 text (byte {error.start})") from None
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        raise PolicyError(f"{path}:{line[1] if line else 1}: is not TOML: {error}") from None
+
+
+def _overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _overlay(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _explain(path: Path, message: str) -> str:
+    """msgspec says `... - at `$.actions[...].tier``; people need file and line."""
+    where = re.search(r"at `(?:key in )?\$\.?([^`]*)`", message)
+    unknown = re.search(r"unknown field `([^`]+)`", message)
+    keys = [k for k in re.split(r"[.\[\]]+", where[1] if where else "") if k and k != "..." and not k.isdigit()]
+    if unknown:
+        keys.append(unknown[1])
+        message = f"unknown key {unknown[1]!r}: remove it or correct its spelling (core/policy.toml lists every key)"
+    return f"{path}:{line_of(path, keys)}: {message}"
+
+
+def line_of(path: Path, keys: list[str]) -> int:
+    """Best guess of the line where `keys` (a path into the TOML) stands: 1 when it is nowhere to be found."""
+    section, best, depth = "", 1, 0
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        bare = line.strip()
+        header = re.match(r"\[+([^\]]+)\]+", bare)
+        if header:
+            section = header[1].replace('"', "").replace("'", "")
+        name = re.match(r"[\"']?([\w@#/.\- ]+?)[\"']?\s*=", bare)
+        here = (
+            [*re.split(r"\.", section), name[1]]
+            if name and section
+            else [name[1]]
+            if name
+            else re.split(r"\.", section)
+        )
+        hit = sum(1 for key in keys if key in here)
+        if hit > depth and keys and (keys[-1] in here):
+            best, depth = number, hit
+    return best
+
+
+def _check(policy: Policy, path: Path) -> None:
+    for action, rule in policy.actions.items():
+        if action not in ACTIONS:
+            line = line_of(path, ["actions", action])
+            raise PolicyError(f"{path}:{line}: unknown action {action!r}: the catalogue is {', '.join(ACTIONS)}")
+        if rule.approvals < 1:
+            line = line_of(path, ["actions", action, "approvals"])
+            raise PolicyError(f"{path}:{line}: approvals = {rule.approvals}: at least one person must approve")
+        if rule.deployer and rule.deployer not in policy.deployers:
+            line = line_of(path, ["actions", action, "deployer"])
+            raise PolicyError(f"{path}:{line}: deployer {rule.deployer!r} has no section [deployers.{rule.deployer}]")
+    for name in policy.models:
+        if name.count("/") != 1:
+            line = line_of(path, ["models", name])
+            raise PolicyError(f'{path}:{line}: model {name!r} must be written "tenant/model"')
+    if not 0 < policy.investigation.confidence < 1:
+        line = line_of(path, ["investigation", "confidence"])
+        raise PolicyError(f"{path}:{line}: confidence = {policy.investigation.confidence} must lie between 0 and 1")

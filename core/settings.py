@@ -1,0 +1,124 @@
+"""Addresses and secrets, from the environment. Everything else is policy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from core.errors import SettingsError
+
+
+class Secret(str):
+    """A text that prints as `***` wherever it is shown; `.reveal()` gives the value to the one client that needs it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def reveal(self) -> str:
+        return str.__str__(self)
+
+
+NO_SECRET = Secret("")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One run's surroundings. Empty means absent: local servers, the local workspace, rules instead of a model."""
+
+    nats_url: str = ""
+    redis_url: Secret = NO_SECRET
+    slack_api_url: str = ""
+    slack_bot_token: Secret = NO_SECRET
+    slack_app_token: Secret = NO_SECRET
+    slack_signing_secret: Secret = NO_SECRET
+    llm_url: str = ""
+    llm_model: str = ""
+    chroma_url: str = ""
+    policy: Path | None = None
+    runbooks: Path = Path("runbooks")
+    var: Path = Path("var")
+    deploy_token: Secret = NO_SECRET
+
+    @property
+    def real_slack(self) -> bool:
+        """Whether a Slack (or a workspace somebody else runs) is given by token."""
+        return bool(self.slack_bot_token)
+
+
+_URLS = {
+    "NATS_URL": ("nats", "tls", "ws", "wss"),
+    "REDIS_URL": ("redis", "rediss", "unix"),
+    "SLACK_API_URL": ("http", "https"),
+    "LLM_URL": ("http", "https"),
+    "CHROMA_URL": ("http", "https"),
+}
+_EXAMPLE = {
+    "NATS_URL": "nats://127.0.0.1:4222",
+    "REDIS_URL": "redis://127.0.0.1:6379/0",
+    "SLACK_API_URL": "https://slack.com/api/",
+    "LLM_URL": "http://127.0.0.1:8000/v1",
+    "CHROMA_URL": "http://127.0.0.1:8001",
+}
+
+
+def _url(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "").strip()
+    if not value:
+        return ""
+    for part in value.split(",") if name == "NATS_URL" else [value]:
+        scheme = urlsplit(part).scheme
+        if scheme not in _URLS[name]:
+            kinds = ", ".join(f"{s}://" for s in _URLS[name])
+            found = scheme or "no scheme"
+            raise SettingsError(f"{name} starts with {found!r}: it needs {kinds}, as in {_EXAMPLE[name]}")
+    return value
+
+
+def _token(env: Mapping[str, str], name: str, prefix: str) -> Secret:
+    value = env.get(name, "").strip()
+    if value and not value.startswith(prefix):
+        raise SettingsError(f"{name} does not look right: it should start with {prefix!r} (its value is not shown)")
+    return Secret(value)
+
+
+def load(env: Mapping[str, str] | None = None) -> Settings:
+    """Settings from `env` (the process environment by default). Raises SettingsError naming the variable."""
+    env = os.environ if env is None else env
+    bot, app = _token(env, "SLACK_BOT_TOKEN", "xoxb-"), _token(env, "SLACK_APP_TOKEN", "xapp-")
+    if bool(bot) != bool(app) and not env.get("SLACK_SIGNING_SECRET"):
+        missing = "SLACK_APP_TOKEN" if bot else "SLACK_BOT_TOKEN"
+        raise SettingsError(
+            f"{missing} is missing: Socket Mode needs both tokens; bot/manifest.yaml says how to get them"
+        )
+    policy = Path(env["POLICY"]) if env.get("POLICY") else None
+    if policy and not policy.is_file():
+        raise SettingsError(f"POLICY={policy} is not a file: point it at a TOML file like core/policy.toml")
+    runbooks = Path(env.get("RUNBOOKS") or Path(__file__).resolve().parent.parent / "runbooks")
+    if not runbooks.is_dir():
+        raise SettingsError(f"RUNBOOKS={runbooks} is not a folder: point it at a folder of Markdown files")
+    return Settings(
+        nats_url=_url(env, "NATS_URL"),
+        redis_url=Secret(_url(env, "REDIS_URL")),
+        slack_api_url=_url(env, "SLACK_API_URL"),
+        slack_bot_token=bot,
+        slack_app_token=app,
+        slack_signing_secret=Secret(env.get("SLACK_SIGNING_SECRET", "")),
+        llm_url=_url(env, "LLM_URL"),
+        llm_model=env.get("LLM_MODEL", ""),
+        chroma_url=_url(env, "CHROMA_URL"),
+        policy=policy,
+        runbooks=runbooks,
+        var=Path(env.get("MIDDLEWATCH_VAR") or "var"),
+        deploy_token=Secret(env.get("DEPLOY_TOKEN", "")),
+    )
