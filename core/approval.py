@@ -145,9 +145,8 @@ def check_plan(incident: Incident, digest: str, policy: Policy, now: float) -> P
     if plan.policy_version != policy.version_digest:
         raise Refused("The policy has changed since this was proposed. Investigate again to get a fresh proposal.")
     if now > expiry(plan, policy):
-        raise Refused(
-            f"This proposal expired after {policy.approval.expires_minutes:g} minutes. Investigate again to get a fresh one."
-        )
+        minutes = policy.approval.expires_minutes
+        raise Refused(f"This proposal expired after {minutes:g} minutes. Investigate again to get a fresh one.")
     return plan
 
 

@@ -36,7 +36,7 @@ TRANSITIONS: Mapping[tuple[State, State], Writer] = {
     ("failed", "approved"): "converse",  # the undo
     ("failed", "dismissed"): "converse",
 }
-"""The whole machine. Marks (acknowledge, another alert, one approval of two) keep the state; any writer may make them."""
+"""The whole machine. Marks (acknowledge, another alert, one approval of two) keep the state; anyone may write them."""
 
 TERMINAL: frozenset[State] = frozenset({"resolved", "dismissed"})
 

@@ -58,6 +58,7 @@ class Roles(_Section, frozen=True, kw_only=True):
 
 class ApprovalRules(_Section, frozen=True, kw_only=True):
     expires_minutes: float = 15.0
+    recovery_hours: float = 24.0
 
 
 class Investigation(_Section, frozen=True, kw_only=True):

@@ -1,0 +1,134 @@
+"""Recovery, judged by the test that was written down at approval: is the signal healthy again, or as in the incident?
+
+Wald's sequential probability ratio test between two known shapes, the healthy one (reference and the last windows
+before the onset) and the faulty one (what alerted), over fresh rows. Dependent rows are counted down by the design
+effect. Source: Wald (1945), "Sequential tests of statistical hypotheses".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from core.approval import SuccessTest
+from core.events import WindowClosed
+from core.findings import Detection, Histogram
+from core.incidents import Incident, Outcome
+from core.statistics import corrected_psi, shares
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """`healthy`, `faulty` or `undecided`, with what it rests on. `llr` is in nats, positive for healthy."""
+
+    verdict: str
+    llr: float
+    bound: float
+    rows: int
+    after: float | None = None
+    """Bias-corrected PSI of the fresh rows against the reference, or their mean where there are no bins."""
+
+
+def lead(incident: Incident) -> Detection:
+    """The detection that the success test watches: the one with the largest effect."""
+    detections = [d for alert in incident.alerts for d in alert.detections]
+    return max(detections, key=lambda d: (d.reference_histogram is not None, d.effect or 0.0))
+
+
+def detection_of(incident: Incident, signal: str) -> Detection:
+    """The incident's detection on `signal`, or its leading one."""
+    matching = [d for a in incident.alerts for d in a.detections if d.signal == signal]
+    return max(matching, key=lambda d: d.effect or 0.0) if matching else lead(incident)
+
+
+def merged(windows: Sequence[WindowClosed], signal: str) -> list[float] | None:
+    """Summed bin counts of `signal` over `windows`; None when none carries a histogram."""
+    total: list[float] | None = None
+    for window in windows:
+        shown = window.signals.get(signal)
+        if shown is None or shown.histogram is None:
+            continue
+        counts = shown.histogram.counts
+        if total is None or len(total) != len(counts):
+            total = [0.0] * len(counts)
+        total = [a + b for a, b in zip(total, counts, strict=True)]
+    return total
+
+
+def judge(
+    test: SuccessTest, found: Detection, before: Sequence[WindowClosed], fresh: Sequence[WindowClosed]
+) -> Verdict:
+    """Compare `fresh` windows with the healthy shape (reference and `before`) and the faulty shape (`found`)."""
+    bound = math.log((1 - test.alpha) / test.alpha)
+    rows = sum(w.rows for w in fresh if test.signal in w.signals)
+    if found.reference_histogram and found.current_histogram:
+        llr, after = _binned(test.signal, found.reference_histogram, found.current_histogram, before, fresh)
+    else:
+        llr, after = _means(test.signal, found, fresh)
+    verdict = "undecided"
+    if rows >= test.min_rows and abs(llr) >= bound:
+        verdict = "healthy" if llr > 0 else "faulty"
+    elif rows >= test.max_rows:
+        verdict = "faulty"
+    return Verdict(verdict=verdict, llr=llr, bound=bound, rows=rows, after=after)
+
+
+def _binned(
+    signal: str, reference: Histogram, faulty: Histogram, before: Sequence[WindowClosed], fresh: Sequence[WindowClosed]
+) -> tuple[float, float | None]:
+    counts = merged(fresh, signal)
+    if counts is None or len(counts) != len(reference.counts):
+        return 0.0, None
+    recent = merged(before, signal)
+    healthy = shares(reference.counts)
+    if recent is not None and len(recent) == len(healthy) and sum(recent) >= 50:
+        # Half each: the reference alone knows nothing of today's season, yesterday alone knows nothing of the rest.
+        healthy = [(a + b) / 2 for a, b in zip(healthy, shares(recent), strict=True)]
+    deff = max((w.design_effect.get(signal, 1.0) for w in fresh), default=1.0)
+    sick = shares(faulty.counts)
+    llr = sum(c * math.log(h / s) for c, h, s in zip(counts, healthy, sick, strict=True)) / deff
+    return llr, corrected_psi(reference.counts, counts, deff)
+
+
+def _means(signal: str, found: Detection, fresh: Sequence[WindowClosed]) -> tuple[float, float | None]:
+    """Gaussian ratio for signals that have no bins (rates, latencies): two known means, the healthy spread."""
+    reference, current = found.reference, found.current
+    pairs = [_mean_of(w, signal) for w in fresh]
+    seen = [(rows, mean) for rows, mean in pairs if rows and mean is not None]
+    rows = sum(r for r, _ in seen)
+    if not rows or reference is None or current is None or reference.mean is None or current.mean is None:
+        return 0.0, None
+    mean = sum(r * m for r, m in seen) / rows
+    spread = reference.std or math.sqrt(max(reference.mean * (1 - reference.mean), 1e-4))
+    llr = rows * (current.mean - reference.mean) * ((current.mean + reference.mean) / 2 - mean) / spread**2
+    deff = max((w.design_effect.get(signal, 1.0) for w in fresh), default=1.0)
+    return llr / deff, mean
+
+
+def _mean_of(window: WindowClosed, signal: str) -> tuple[int, float | None]:
+    shown = window.signals.get(signal)
+    if shown is None:
+        return 0, None
+    return shown.summary.rows, shown.summary.mean if shown.summary.mean is not None else shown.value
+
+
+def outcome(test: SuccessTest, found: Detection, verdict: Verdict, elapsed: float) -> Outcome | None:
+    """What came of it, or None while undecided. `elapsed` is event time in seconds since the action."""
+    if verdict.verdict == "undecided" and elapsed < test.within_seconds:
+        return None
+    binned = found.reference_histogram is not None
+    name = "PSI" if binned else "mean"
+    before = found.effect if binned else (found.current.mean if found.current else None)
+    numbers = ""
+    if before is not None and verdict.after is not None:
+        numbers = f"{test.signal} {name} {before:.2f} -> {verdict.after:.2f} over {verdict.rows} fresh rows"
+    if verdict.verdict == "healthy":
+        text, word = f"Confirmed: {numbers or f'{verdict.rows} fresh rows look healthy'}", "confirmed"
+    else:
+        why = "still looks as in the incident" if verdict.verdict == "faulty" else "undecided within the time allowed"
+        text, word = f"Not recovered: {test.signal} {why} ({numbers or f'{verdict.rows} fresh rows'})", "not_recovered"
+    return Outcome(
+        verdict=word, text=text, rows=verdict.rows, before=before, after=verdict.after,
+        statistic=verdict.llr, threshold=verdict.bound,
+    )  # fmt: skip
