@@ -1,0 +1,1 @@
+"""What the team knows: runbooks and their retrieval, lineage, and how past incidents ended."""
