@@ -1,0 +1,51 @@
+# Two commands do everything: `make demo` and `make test`. Both set up what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+export HF_HUB_OFFLINE := 1
+export ANONYMIZED_TELEMETRY := False
+
+.PHONY: demo up test check setup chromium clean help
+
+help:                   ## these lines
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ -/'
+
+setup: $(VENV)/.ready   ## the environment, from requirements.lock
+
+$(VENV)/.ready: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Middlewatch needs Python 3.11 or newer; this is $$($(PYTHON) --version). Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@echo "Setting up $(VENV): once, about two minutes"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@# torch first and alone: what needs torch would otherwise bring several GB of CUDA along. TORCH_BACKEND=cpu asks for the CPU build by name.
+	@if [ -n "$$TORCH_BACKEND" ]; then $(BIN)/uv pip install --python $(BIN)/python --torch-backend $$TORCH_BACKEND torch==2.13.0; \
+	 else $(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0; fi
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode -r requirements.lock
+	@touch $@
+
+demo: setup             ## the main job, on real data, in the browser
+	$(BIN)/python -m bot demo
+
+up: setup               ## every target in one process
+	$(BIN)/python -m bot up
+
+check: setup            ## lint, contracts and pure tests: no browser, no processes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -q -m "not servers and not processes and not browser"
+
+chromium:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq chromium; \
+	  else echo "The browser tests need Chromium: install the package 'chromium' and run make test again"; exit 1; fi; }
+
+test: setup chromium    ## everything: lint, contracts, real servers, killed processes, a real browser
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -q
+
+clean:                  ## forget the environment and all data
+	rm -rf $(VENV) var
