@@ -8,7 +8,8 @@ Fahrenheit. The model is fine and the job is fine; together they are wrong, and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from bot.demo.flights import OBSERVED, STALE, World
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 CATEGORIES = ("carrier", "origin", "dest")
 FEATURES = (*OBSERVED, "distance", "hour", "weekday", *CATEGORIES, "plane_age", "seats")
 """In the order of the model's columns."""
+_TEXTS = (*CATEGORIES, "tailnum")
 
 
 def observed(world: World, requests: Columns) -> Columns:
@@ -71,6 +73,42 @@ def assemble(world: World, requests: Columns, version: str) -> Columns:
     }
     made |= {name: requests[name] for name in CATEGORIES}
     return {name: made[name] for name in FEATURES}
+
+
+def asked(requests: Columns) -> list[dict[str, Any]]:
+    """Requests as they are sent to the model server; `departs` is on the airport's clock, with its offset."""
+    sent = []
+    names = ("id", "at", "departs", "offset", "carrier", "flight", "tailnum", "origin", "dest", "distance")
+    for values in zip(*(requests[name].tolist() for name in names), strict=True):
+        one = dict(zip(names, values, strict=True))
+        local = datetime.fromtimestamp(one["departs"], UTC) + timedelta(seconds=one["offset"])
+        hours, minutes = divmod(abs(one.pop("offset")) // 60, 60)
+        one["departs"] = f"{local:%Y-%m-%dT%H:%M:%S}-{hours:02d}:{minutes:02d}"
+        one["at"] = f"{datetime.fromtimestamp(one['at'], UTC):%Y-%m-%dT%H:%M:%SZ}"
+        sent.append(one)
+    return sent
+
+
+def received(sent: list[Any]) -> Columns:
+    """The columns of requests as they were sent. Raises ValueError naming the request and the field that is wrong."""
+    import numpy as np
+
+    read: dict[str, list[Any]] = {name: [] for name in ("id", "at", "departs", "offset", "distance", *_TEXTS)}
+    for index, one in enumerate(sent):
+        try:
+            at, departs = datetime.fromisoformat(one["at"]), datetime.fromisoformat(one["departs"])
+            if at.tzinfo is None or departs.tzinfo is None:
+                raise ValueError("a time without its offset from UTC")
+            values = [str(one["id"]), at.timestamp(), departs.timestamp(), departs.utcoffset().total_seconds()]
+            values += [float(one["distance"]), *(str(one[name]) for name in _TEXTS)]
+        except KeyError as error:
+            raise ValueError(f"requests[{index}] has no {error}") from error
+        except (TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"requests[{index}] is not a request for a prediction: {error}") from error
+        for column, value in zip(read.values(), values, strict=True):
+            column.append(value)
+    texts = {"id", *_TEXTS}
+    return {name: np.array(column, dtype=object if name in texts else "float64") for name, column in read.items()}
 
 
 def rows(features: Columns) -> list[dict[str, float | str | None]]:

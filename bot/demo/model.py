@@ -61,15 +61,17 @@ def card(data: Path, version: str) -> dict[str, Any]:
     return json.loads((folder(data, version) / "card.json").read_text())
 
 
-def prepare(data: Path, say: Say = lambda line: None) -> World:
-    """Train what is not trained yet (some ten seconds for both versions) and return the world they live in."""
+def prepare(data: Path, say: Say = lambda line: None) -> None:
+    """Train the versions that are not trained yet: some ten seconds for both."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    world = load(data, say)
-    for version in RECIPES:
-        trained = (folder(data, version) / "card.json").exists() and card(data, version)["recipe"] == _recipe(version)
-        if not trained:
-            train(world, data, version, say)
-    return world
+    missing = [version for version in RECIPES if not _is_trained(data, version)]
+    world = load(data, say) if missing else None
+    for version in missing:
+        train(world, data, version, say)
+
+
+def _is_trained(data: Path, version: str) -> bool:
+    return (folder(data, version) / "card.json").exists() and card(data, version)["recipe"] == _recipe(version)
 
 
 def load_model(data: Path, version: str) -> Model:
