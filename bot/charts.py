@@ -1,0 +1,206 @@
+"""Pictures for cards and answers: reference against current, and a signal over time with what happened to it.
+
+Matplotlib draws without a display (Agg) and is imported at the first picture. Colours are Okabe and Ito's, told apart
+with any colour vision and repeated by line style and word; the paper is light with its own margin, so that it reads
+the same on a dark page. Methods return (PNG bytes, alternative text) and block: call them through `drawn`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from bot.blocks import clean, name, number, utc
+from bot.wording import signal_plain
+from core.events import ChangeRecorded, WindowClosed
+from core.findings import Detection, Histogram
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, RED, INK, SOFT, PAPER = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#1d1c1d", "#616061", "#ffffff",
+)  # fmt: skip
+WIDTH, DPI = 7.2, 160
+"""Inches and dots per inch: 1,152 pixels wide, sharp on a phone, about 60 kB."""
+
+_one_at_a_time = threading.Lock()
+
+
+async def drawn(draw: Callable[..., tuple[bytes, str]], *arguments: Any) -> tuple[bytes, str]:
+    """Run a drawing method in a thread, one at a time: Matplotlib keeps global state."""
+
+    def work() -> tuple[bytes, str]:
+        with _one_at_a_time:
+            return draw(*arguments)
+
+    return await asyncio.to_thread(work)
+
+
+class Pictures:
+    """Implements `core.ports.Charts`."""
+
+    def detection(
+        self, detection: Detection, windows: Sequence[WindowClosed], changes: Sequence[ChangeRecorded] = (),
+        level: float = 0.2,
+    ) -> tuple[bytes, str]:  # fmt: skip
+        """What moved (left or above) and when it moved (below). `level` is the PSI at which a shift is a warning."""
+        both = bool(detection.reference_histogram and detection.current_histogram)
+        points = _points(detection.signal, windows)
+        figure, axes = _figure(rows=int(both) + int(bool(points)) or 1)
+        spare = list(axes)
+        if both:
+            _bars(spare.pop(0), detection)
+        if points:
+            _line(spare.pop(0), detection.signal, points, windows, changes, detection.onset, level)
+        for axis in spare:
+            axis.text(0.5, 0.5, "No windows to draw yet", ha="center", va="center", color=SOFT)
+            axis.set_axis_off()
+        return _png(figure), _detection_alt(detection, points, changes)
+
+    def series(
+        self, signal: str, windows: Sequence[WindowClosed], changes: Sequence[ChangeRecorded] = (),
+        onset: float | None = None, level: float = 0.2,
+    ) -> tuple[bytes, str]:  # fmt: skip
+        """One signal over time, for `show`."""
+        points = _points(signal, windows)
+        figure, (axis,) = _figure(rows=1)
+        _line(axis, signal, points, windows, changes, onset, level)
+        values = [v for _, v in points]
+        alt = (
+            f"{_measure(signal, windows)} of {signal_plain(signal)} over {len(points)} windows, "
+            f"{utc(points[0][0])} to {utc(points[-1][0])}: from {number(min(values))} to {number(max(values))}, "
+            f"last {number(values[-1])}."
+        )
+        return _png(figure), alt
+
+
+def _figure(rows: int) -> tuple[Figure, Sequence[Axes]]:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure as NewFigure
+
+    figure = NewFigure(figsize=(WIDTH, 2.5 * rows + 0.35), dpi=DPI, facecolor=PAPER, layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.12, w_pad=0.12, hspace=0.08)
+    axes = figure.subplots(rows, 1, squeeze=False)[:, 0]
+    for axis in axes:
+        axis.set_facecolor(PAPER)
+        axis.tick_params(labelsize=10, colors=SOFT, length=3)
+        for side, spine in axis.spines.items():
+            spine.set_visible(side in ("left", "bottom"))
+            spine.set_color("#c9c7c9")
+        axis.grid(axis="y", color="#ececec", linewidth=0.8)
+        axis.set_axisbelow(True)
+    return figure, axes
+
+
+def _title(axis: Axes, text: str, pad: int = 8) -> None:
+    axis.set_title(text, loc="left", fontsize=12.5, color=INK, fontweight="bold", pad=pad)
+
+
+def _shares(histogram: Histogram) -> list[float]:
+    total = histogram.total or 1.0
+    return [c / total for c in histogram.counts]
+
+
+def _bars(axis: Axes, d: Detection) -> None:
+    reference, current = d.reference_histogram, d.current_histogram
+    assert reference is not None
+    assert current is not None
+    before, after, labels = _shares(reference), _shares(current), reference.labels()
+    kept = [i for i in range(len(labels)) if i < len(after) and (before[i] or after[i] or i < len(labels) - 2)]
+    kept = sorted(sorted(kept, key=lambda i: -max(before[i], after[i]))[:14])
+    at = range(len(kept))
+    left, right = [x - 0.21 for x in at], [x + 0.21 for x in at]
+    axis.bar(left, [100 * before[i] for i in kept], 0.4, color=BLUE, label="reference")
+    axis.bar(right, [100 * after[i] for i in kept], 0.4, color=ORANGE, label="now", hatch="//", edgecolor=PAPER)
+    axis.set_xticks(
+        list(at), [name(labels[i], 14).replace("<=", "≤") for i in kept], rotation=0 if len(kept) <= 8 else 35
+    )
+    if len(kept) > 8:
+        for tick in axis.get_xticklabels():
+            tick.set_horizontalalignment("right")
+    axis.yaxis.set_major_formatter(lambda v, _: f"{v:.0f}%")
+    size = f" (PSI {number(d.effect)})" if d.effect is not None else ""
+    _title(axis, f"{signal_plain(d.signal)}: share of rows{size}")
+    axis.legend(frameon=False, fontsize=10.5, labelcolor=INK, loc="best")
+
+
+def _points(signal: str, windows: Sequence[WindowClosed]) -> list[tuple[float, float]]:
+    """(end of window, PSI or value or mean), in time order."""
+    out = []
+    for w in sorted(windows, key=lambda w: w.end):
+        shown = w.signals.get(signal)
+        if shown is None or w.segment:
+            continue
+        value = shown.psi if shown.psi is not None else shown.value
+        value = shown.summary.mean if value is None else value
+        if value is not None and value == value:
+            out.append((w.end, value))
+    return out
+
+
+def _measure(signal: str, windows: Sequence[WindowClosed]) -> str:
+    for w in windows:
+        shown = w.signals.get(signal)
+        if shown is not None:
+            return "PSI" if shown.psi is not None else "Value" if shown.value is not None else "Mean"
+    return "Value"
+
+
+def _line(
+    axis: Axes, signal: str, points: list[tuple[float, float]], windows: Sequence[WindowClosed],
+    changes: Sequence[ChangeRecorded], onset: float | None, level: float,
+) -> None:  # fmt: skip
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    measure = _measure(signal, windows)
+    times = [datetime.fromtimestamp(t, UTC) for t, _ in points]
+    values = [v for _, v in points]
+    axis.plot(times, values, color=BLUE, linewidth=2, marker="o", markersize=3.5, label=f"{measure} per window")
+    if measure == "PSI":
+        axis.axhline(level, color=RED, linestyle="--", linewidth=1.4, label=f"warning from {number(level)}")
+        axis.set_ylim(bottom=0, top=max([*values, level]) * 1.25)
+    span = (points[0][0], points[-1][0])
+    if onset is not None and span[0] <= onset <= span[1]:
+        axis.axvline(datetime.fromtimestamp(onset, UTC), color=INK, linewidth=1.6, label="onset")
+    for n, change in enumerate([c for c in changes if span[0] <= float(c.at) <= span[1]][-4:]):
+        what = clean(f"{change.kind} {change.target} {change.to or ''}", 34)
+        style = (0, (4, 2)) if n % 2 else (0, (1, 1.5))
+        axis.axvline(datetime.fromtimestamp(float(change.at), UTC), color=GREEN, linestyle=style, label=what)
+    locator = AutoDateLocator(maxticks=6)
+    axis.xaxis.set_major_locator(locator)
+    axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    columns = 3
+    rows = -(-len(axis.get_legend_handles_labels()[1]) // columns)
+    _title(axis, f"{signal_plain(signal)}: {measure} over time (UTC)", pad=6 + 19 * rows)
+    axis.legend(
+        frameon=False, fontsize=9.5, labelcolor=INK, ncols=columns, loc="lower left", bbox_to_anchor=(-0.012, 0.99),
+        columnspacing=1.2, handlelength=1.6,
+    )  # fmt: skip
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", facecolor=PAPER)
+    return buffer.getvalue()
+
+
+def _detection_alt(d: Detection, points: list[tuple[float, float]], changes: Sequence[ChangeRecorded]) -> str:
+    text = f"{signal_plain(d.signal)} since {utc(d.onset)}"
+    text += f", PSI {number(d.effect)}" if d.effect is not None and d.reference_histogram else ""
+    if d.reference and d.current and d.reference.mean is not None and d.current.mean is not None:
+        text += f": mean {number(d.reference.mean)} in the reference, {number(d.current.mean)} now"
+    if points:
+        text += f". Over {len(points)} windows the last is {number(points[-1][1])}"
+        text += f", the largest {number(max(v for _, v in points))}"
+    near = [c for c in changes if abs(float(c.at) - d.onset) <= 6 * 3600]
+    if near:
+        text += ". Marked: " + "; ".join(clean(f"{c.kind} of {c.target} at {utc(float(c.at))}", 90) for c in near[:3])
+    return text + "."
