@@ -22,6 +22,7 @@ log = logging.getLogger("middlewatch.investigate")
 AGAIN = "investigate again"
 """The timeline entry with which a person (or material new evidence) asks for a fresh investigation."""
 JOINED = "joined by alert"
+CALM = "calm again:"
 
 
 class Triage:
@@ -60,13 +61,20 @@ class Triage:
         incident = await self.incidents.view.of_group(alert.group)
         if incident is None or incident.state not in ("opened", "diagnosed"):
             return
-        if {a.fingerprint for a in incident.alerts} != {alert.fingerprint}:
-            return  # another trouble of this incident still lasts
+        await self._try(incident.id, lambda i: self._calmer(i, alert))
+
+    def _calmer(self, incident: Incident, alert: AlertResolved) -> Incident | None:
+        calm = {e.what.removeprefix(CALM).strip() for e in incident.timeline if e.what.startswith(CALM)}
+        if alert.fingerprint in calm:
+            return None
+        if {a.fingerprint for a in incident.alerts} - calm - {alert.fingerprint}:
+            what = f"{CALM} {alert.fingerprint}"  # another trouble of this incident still lasts
+            return mark(incident, now=self.now(), actor="investigate", what=what)
         text = f"Recovered by itself: {alert.rows} rows of calm, no action taken"
-        by_itself = Outcome(verdict="recovered_by_itself", text=text, rows=alert.rows)
-        await self._try(incident.id, lambda i: advance(
-            i, "resolved", writer="investigate", now=self.now(), actor="investigate", what=text, outcome=by_itself,
-        ))  # fmt: skip
+        return advance(
+            incident, "resolved", writer="investigate", now=self.now(), actor="investigate", what=text,
+            outcome=Outcome(verdict="recovered_by_itself", text=text, rows=alert.rows),
+        )  # fmt: skip
 
     async def on_incident(self, event: IncidentChanged) -> None:
         """Investigate what was opened, and what somebody asked to have investigated again."""
@@ -106,7 +114,7 @@ def _still_asked(then: Incident, now: Incident) -> bool:
     if then.timeline[-1].what != AGAIN:
         return False
     later = now.timeline[then.revision :]
-    return all(e.actor != "investigate" or e.what == AGAIN or e.what.startswith(JOINED) for e in later)
+    return all(e.actor != "investigate" or e.what == AGAIN or e.what.startswith((JOINED, CALM)) for e in later)
 
 
 def asked_again(incident: Incident, *, by: str, now: float, steering: str = "") -> Incident:

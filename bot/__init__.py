@@ -1,0 +1,1 @@
+"""The roof: Slack in and out, the command line, and the one composition root."""

@@ -1,0 +1,136 @@
+"""Triage: one trouble is one incident, investigated once, and again only when asked."""
+
+from core.events import AlertResolved
+from core.findings import Hypothesis
+from core.incident_log import IncidentLog
+from core.incidents import changed, mark
+from core.triage import Triage, asked_again
+from tests.core.fakes import Bus, Fuse, View
+from tests.core.words import alert, hypothesis, plan, policy
+
+
+class Investigator:
+    def __init__(self):
+        self.asked: list[str] = []
+        self.says: Hypothesis = hypothesis()
+
+    async def investigate(self, incident, now):
+        self.asked.append(incident.id)
+        return self.says
+
+
+class Planner:
+    def __init__(self):
+        self.policy = policy()
+
+    async def plan(self, incident, said, now):
+        return None if said.abstained else plan(self.policy, now)
+
+
+class Desk:
+    def __init__(self):
+        self.view, self.bus = View(Fuse()), Bus(Fuse())
+        self.investigator = Investigator()
+        self.clock = 100.0
+        self.triage = Triage(IncidentLog(self.view, self.bus), self.investigator, Planner(), now=lambda: self.clock)
+
+    @property
+    def incident(self):
+        return next(iter(self.view.rows.values()))
+
+    async def deliver(self, twice=False):
+        for _ in range(2 if twice else 1):
+            await self.triage.on_incident(changed(self.incident))
+
+
+async def test_one_alert_delivered_twice_is_one_incident_diagnosed_once():
+    """Redelivery of alerts and incident events changes nothing."""
+    desk = Desk()
+    for _ in range(2):
+        await desk.triage.on_alert(alert())
+    await desk.deliver()
+    opened_event = next(iter(desk.bus.entries.values()))
+    await desk.triage.on_incident(opened_event)
+    assert len(desk.view.rows) == 1
+    assert desk.incident.state == "diagnosed"
+    assert desk.incident.plan is not None
+    assert len(desk.investigator.asked) == 1
+
+
+async def test_alerts_of_one_group_join_the_open_incident():
+    """A second alert of the same group joins; severity can only rise; the diagnosis stands."""
+    desk = Desk()
+    await desk.triage.on_alert(alert(1, severity="SEV3"))
+    await desk.deliver()
+    await desk.triage.on_alert(alert(2, severity="SEV4", fingerprint="f2"))
+    assert len(desk.view.rows) == 1
+    assert desk.incident.severity == "SEV3"
+    assert [a.id for a in desk.incident.alerts] == ["alert_1", "alert_2"]
+    await desk.deliver()
+    assert len(desk.investigator.asked) == 1
+
+
+async def test_a_rise_in_severity_is_investigated_again():
+    """Material new evidence asks for a fresh hypothesis, which voids approvals of the old plan."""
+    desk = Desk()
+    await desk.triage.on_alert(alert(1, severity="SEV3"))
+    await desk.deliver()
+    await desk.triage.on_alert(alert(2, severity="SEV1", fingerprint="f2"))
+    await desk.deliver(twice=True)
+    assert len(desk.investigator.asked) == 2
+    assert desk.incident.severity == "SEV1"
+    assert desk.incident.approvals == []
+
+
+async def test_a_person_asking_again_is_answered_once():
+    """The request survives an acknowledgement in between, and redelivery does not repeat the work."""
+    desk = Desk()
+    await desk.triage.on_alert(alert())
+    await desk.deliver()
+    asked = asked_again(desk.incident, by="UANA", now=101.0, steering="look at the weather feed")
+    desk.view.rows[asked.id] = asked
+    event = changed(asked)
+    acked = mark(asked, now=102.0, actor="UBEN", what="acknowledged", acknowledged_by="UBEN")
+    desk.view.rows[asked.id] = acked
+    for _ in range(2):
+        await desk.triage.on_incident(event)
+    assert len(desk.investigator.asked) == 2
+    assert desk.incident.steering == ["look at the weather feed"]
+
+
+def calm(fingerprint):
+    return AlertResolved(
+        id=f"r_{fingerprint}", cause="alert_1", actor="detect", at=3000.0, tenant="acme", model="flight-delay",
+        fingerprint=fingerprint, group="acme/flight-delay", rows=500,
+    )  # fmt: skip
+
+
+async def test_trouble_that_goes_away_by_itself_is_resolved_with_that_word():
+    """An alert that resolves before anybody acted closes the incident as recovered by itself."""
+    desk = Desk()
+    await desk.triage.on_alert(alert())
+    await desk.triage.on_resolved(calm("f1"))
+    assert desk.incident.state == "resolved"
+    assert desk.incident.outcome.verdict == "recovered_by_itself"
+
+
+async def test_an_incident_closes_when_its_last_trouble_is_calm():
+    """One of two alerts resolving leaves the incident open; the other one closes it."""
+    desk = Desk()
+    await desk.triage.on_alert(alert(1))
+    await desk.triage.on_alert(alert(2, fingerprint="f2"))
+    for _ in range(2):
+        await desk.triage.on_resolved(calm("f1"))
+    assert desk.incident.state == "opened"
+    await desk.triage.on_resolved(calm("f2"))
+    assert desk.incident.state == "resolved"
+
+
+async def test_an_abstaining_hypothesis_carries_no_plan():
+    """Not sure means nothing to approve."""
+    desk = Desk()
+    desk.investigator.says = hypothesis(abstained=True, missing="the feature store")
+    await desk.triage.on_alert(alert())
+    await desk.deliver()
+    assert desk.incident.plan is None
+    assert desk.incident.timeline[-1].what == "not sure"
