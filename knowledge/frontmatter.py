@@ -1,4 +1,5 @@
-"""The optional front matter of a runbook: a small, closed YAML schema, checked by hand so that every complaint has a line.
+"""The optional front matter of a runbook: a small, closed YAML schema, checked by hand so that every complaint has
+a line.
 
 Only this checked part may name actions, and policy decides afterwards whether they are allowed; prose never does.
 """
@@ -14,9 +15,26 @@ import yaml
 from core.findings import ACTIONS, CAUSES
 
 SIGNALS = frozenset(
-    "feature nulls unseen range type score confidence latency error quality silence staleness duplicates late".split()
+    [
+        "feature",
+        "nulls",
+        "unseen",
+        "range",
+        "type",
+        "score",
+        "confidence",
+        "latency",
+        "error",
+        "quality",
+        "silence",
+        "staleness",
+        "duplicates",
+        "late",
+    ]
 )
-MEASURES = SIGNALS | frozenset("psi ks jensen_shannon chi_squared null_rate error_rate fallback_rate unseen_rate".split())
+MEASURES = SIGNALS | frozenset(
+    ["psi", "ks", "jensen_shannon", "chi_squared", "null_rate", "error_rate", "fallback_rate", "unseen_rate"]
+)
 _DURATION = re.compile(r"^\s*(\d{1,6})\s*(s|m|h|d|w)\s*$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _FENCE = re.compile(r"^---[ \t]*$", re.MULTILINE)
@@ -71,7 +89,9 @@ class FrontMatter(msgspec.Struct, frozen=True):
     review_every: timedelta | None = None
 
     def stale(self, today: date) -> bool:
-        """Whether the review is overdue. Without a date and an interval nothing was promised, so nothing is overdue."""
+        """Whether the review is overdue. Without a date and an interval nothing was promised, so nothing is
+        overdue.
+        """
         if self.last_verified is None or self.review_every is None:
             return False
         return self.last_verified + self.review_every < today
@@ -99,7 +119,9 @@ def check(file: str, source: str, known: Known) -> tuple[FrontMatter, list[Compl
     except yaml.YAMLError as broken:
         mark = getattr(broken, "problem_mark", None)
         problem = getattr(broken, "problem", None) or "not readable"
-        reader.error(mark.line if mark else 0, f"front matter is not YAML: {problem}", "Quote the value, or fix the indentation")
+        reader.error(
+            mark.line if mark else 0, f"front matter is not YAML: {problem}", "Quote the value, or fix the indentation"
+        )
         return FrontMatter(), reader.complaints
     except RecursionError:
         reader.error(1, "front matter is nested too deeply", "Use the documented keys only")
@@ -127,7 +149,11 @@ class _Reader:
     def mapping(self, node: yaml.Node, where: str, keys: dict[str, Callable]) -> dict:
         """The values of a mapping's known keys; a reader may return a dict of its own, which is merged."""
         if not isinstance(node, yaml.MappingNode):
-            self.error(node.start_mark.line + 1, f"{where} is not a mapping", f"Write 'key: value' lines; keys: {', '.join(keys)}")
+            self.error(
+                node.start_mark.line + 1,
+                f"{where} is not a mapping",
+                f"Write 'key: value' lines; keys: {', '.join(keys)}",
+            )
             return {}
         out, seen = {}, set()
         for key_node, value in node.value:
@@ -144,14 +170,20 @@ class _Reader:
 
     def _text(self, node: yaml.Node, key: str) -> str:
         if not isinstance(node, yaml.ScalarNode) or len(node.value) > 200:
-            self.error(node.start_mark.line + 1, f"{key} is not a short text", "Write one line of at most 200 characters")
+            self.error(
+                node.start_mark.line + 1, f"{key} is not a short text", "Write one line of at most 200 characters"
+            )
             return ""
         return node.value.strip()
 
     def _owner(self, node: yaml.Node, key: str) -> str:
         owner = self._text(node, key)
         if owner and not _HANDLE.match(owner):
-            self.error(node.start_mark.line + 1, f"owner {owner[:60]!r} is not a handle", 'Write one handle or address: "@team" or team@example.com')
+            self.error(
+                node.start_mark.line + 1,
+                f"owner {owner[:60]!r} is not a handle",
+                'Write one handle or address: "@team" or team@example.com',
+            )
         return owner
 
     def _list(self, node: yaml.Node, key: str) -> tuple[str, ...]:
@@ -172,7 +204,10 @@ class _Reader:
         return read
 
     def _triggers(self, node: yaml.Node, key: str) -> dict:
-        keys = {"detectors": self._ids("detector", self.known.detectors), "signals": self._ids("signal", self.known.signals)}
+        keys = {
+            "detectors": self._ids("detector", self.known.detectors),
+            "signals": self._ids("signal", self.known.signals),
+        }
         return self.mapping(node, key, keys)
 
     def _applies(self, node: yaml.Node, key: str) -> dict:
@@ -180,10 +215,19 @@ class _Reader:
 
     def _success(self, node: yaml.Node, key: str) -> dict:
         signal = self._ids("measure", self.known.measures)
-        keys = {"signal": lambda n, k: next(iter(signal(n, k)), ""), "below": self._number, "above": self._number, "within": self._duration}
+        keys = {
+            "signal": lambda n, k: next(iter(signal(n, k)), ""),
+            "below": self._number,
+            "above": self._number,
+            "within": self._duration,
+        }
         values = self.mapping(node, key, keys)
         if not values.get("signal") or (values.get("below") is None) == (values.get("above") is None):
-            self.error(node.start_mark.line + 1, "success does not say when it holds", "Write success: {signal: psi, below: 0.1, within: 30m}")
+            self.error(
+                node.start_mark.line + 1,
+                "success does not say when it holds",
+                "Write success: {signal: psi, below: 0.1, within: 30m}",
+            )
             return {}
         return {"success": Success(**values)}
 
@@ -200,7 +244,11 @@ class _Reader:
     def _duration(self, node: yaml.Node, key: str) -> timedelta | None:
         found = _DURATION.match(node.value) if isinstance(node, yaml.ScalarNode) else None
         if not found:
-            self.error(node.start_mark.line + 1, f"{key} is not a duration", f"Write a number and a unit, as in {key}: 90d (s, m, h, d, w)")
+            self.error(
+                node.start_mark.line + 1,
+                f"{key} is not a duration",
+                f"Write a number and a unit, as in {key}: 90d (s, m, h, d, w)",
+            )
             return None
         return timedelta(**{_UNITS[found[2]]: int(found[1])})
 

@@ -1,8 +1,10 @@
-"""From six scores to one, and from one to "does it fit": weights that were learnt, with how they were learnt beside them.
+"""From six scores to one, and from one to "does it fit": weights that were learnt, with how they were learnt beside
+them.
 
-The weights come from a list-wise softmax (the right runbook against all others, each project weighing the same) on public
-alert and runbook pairs, chosen with whole projects held out; `benchmarks/retrieval.py` prints what they reach there.
-Relevance is a logistic over score features, because a bare threshold on the best score cannot tell a near miss from a hit.
+The weights come from a list-wise softmax (the right runbook against all others, each project weighing the same) on
+public alert and runbook pairs, chosen with whole projects held out; `benchmarks/retrieval.py` prints what they
+reach there. Relevance is a logistic over score features, because a bare threshold on the best score cannot tell a
+near miss from a hit.
 
 Reference: Cao et al., "Learning to Rank: From Pairwise Approach to Listwise Approach", ICML 2007.
 """
@@ -26,7 +28,9 @@ def fuse(features: np.ndarray, kind: str = "words") -> np.ndarray:
 
 
 def relevance(features: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """The chance, 0 to 1, that each candidate answers the question, given its features and its lead over the runner-up."""
+    """The chance, 0 to 1, that each candidate answers the question, given its features and its lead over the
+    runner-up.
+    """
     order = np.sort(scores)[::-1]
     ahead = scores - np.where(scores == order[0], order[1] if len(order) > 1 else 0.0, order[0])
     cosine, share = features[:, 0], features[:, 4]

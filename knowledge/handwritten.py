@@ -1,16 +1,16 @@
 """Lineage written by hand, in TOML or YAML, for what no pipeline reports.
 
-    [nodes.weather-api]
-    kind = "source"
-    owner = "@data-platform"
-    tier = "2"
-    cadence = "1h"
+[nodes.weather-api]
+kind = "source"
+owner = "@data-platform"
+tier = "2"
+cadence = "1h"
 
-    [[edges]]
-    from = "weather-api"
-    to = "weather-features"
-    importance = 0.4        # how much the target leans on it, 0..1
-    lag = "10m"
+[[edges]]
+from = "weather-api"
+to = "weather-features"
+importance = 0.4        # how much the target leans on it, 0..1
+lag = "10m"
 """
 
 import re
@@ -35,7 +35,9 @@ def read(path: Path) -> Lineage:
     try:
         said = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError) as broken:
-        raise LineageError(f"{path}: not readable as {path.suffix[1:].upper() or 'YAML'}: {str(broken)[:200]}") from broken
+        raise LineageError(
+            f"{path}: not readable as {path.suffix[1:].upper() or 'YAML'}: {str(broken)[:200]}"
+        ) from broken
     reader = _Reader(path, text)
     return reader.graph(said or {})
 

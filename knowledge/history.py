@@ -1,7 +1,8 @@
 """How past incidents ended, searchable: "seen before on 12 Sep: unit_change, rollback confirmed in 14 min".
 
-The index is a view of the incident log: add every resolved incident (again, if need be) and it is rebuilt. Likeness is by what
-is structured first (the same model, signal, kind, cause, feature) and by words second, so it needs no embedding model.
+The index is a view of the incident log: add every resolved incident (again, if need be) and it is rebuilt. Likeness
+is by what is structured first (the same model, signal, kind, cause, feature) and by words second, so it needs no
+embedding model.
 """
 
 import threading
@@ -32,7 +33,9 @@ class History:
         return len(self._facts)
 
     def add(self, incident: Incident) -> None:
-        """Remembers an incident that is over; a later revision (feedback) takes the earlier one's place. Others are ignored."""
+        """Remembers an incident that is over; a later revision (feedback) takes the earlier one's place. Others are
+        ignored.
+        """
         if not incident.over:
             return
         facts = remembered(incident)
@@ -78,7 +81,7 @@ class History:
 def remembered(incident: Incident) -> dict[str, Any]:
     """What is worth remembering of an incident, as plain facts that can be cited."""
     hypothesis, outcome, plan, execution = incident.hypothesis, incident.outcome, incident.plan, incident.execution
-    signals = sorted({alert.signal for alert in incident.alerts if getattr(alert, "signal", "")})
+    signals = sorted({detection.signal for alert in incident.alerts for detection in alert.detections})
     said = incident.feedback[-1] if incident.feedback else None
     ran = bool(execution and execution.finished)
     facts = {
@@ -119,5 +122,14 @@ def _likeness(about: dict[str, Any], facts: dict[str, Any]) -> float:
 
 
 def _prose(facts: dict[str, Any]) -> str:
-    parts = [facts["model"], facts["kind"], *facts["signals"], facts["cause"], facts["node"], facts["headline"], facts["action"], facts["outcome"]]
+    parts = [
+        facts["model"],
+        facts["kind"],
+        *facts["signals"],
+        facts["cause"],
+        facts["node"],
+        facts["headline"],
+        facts["action"],
+        facts["outcome"],
+    ]
     return clean(" ".join(parts), 4_000)

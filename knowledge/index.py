@@ -1,8 +1,8 @@
 """The chunks' vectors in Chroma: embedded in the owner process, or a Chroma server at `CHROMA_URL`; the same code.
 
-Vectors are always our own (`embedding_function=None`: Chroma's default embedder would download a model), and telemetry is
-off. What is indexed is remembered in Chroma itself, one marker a file, written after the file's chunks: a process killed in
-between indexes that file again and nothing is half there.
+Vectors are always our own (`embedding_function=None`: Chroma's default embedder would download a model), and
+telemetry is off. What is indexed is remembered in Chroma itself, one marker a file, written after the file's
+chunks: a process killed in between indexes that file again and nothing is half there.
 """
 
 import fcntl
@@ -53,7 +53,10 @@ class Index:
         with self._lock:
             self._open()
             got = self._files.get(include=["metadatas"])
-            return {file: (str(meta["revision"]), int(meta["chunks"])) for file, meta in zip(got["ids"], got["metadatas"], strict=True)}
+            return {
+                file: (str(meta["revision"]), int(meta["chunks"]))
+                for file, meta in zip(got["ids"], got["metadatas"], strict=True)
+            }
 
     def put(self, file: str, revision: str, vectors: np.ndarray) -> None:
         """Indexes one file's chunks (rows of `vectors`, in order) in place of whatever the file held before."""
@@ -127,17 +130,27 @@ class Index:
             if self.url:
                 at = urlsplit(self.url)
                 secure = at.scheme == "https"
-                client = chromadb.HttpClient(at.hostname or "localhost", at.port or (443 if secure else 8000), ssl=secure, settings=settings)
+                client = chromadb.HttpClient(
+                    at.hostname or "localhost", at.port or (443 if secure else 8000), ssl=secure, settings=settings
+                )
             else:
                 self._own()
                 client = chromadb.PersistentClient(str(self.directory), settings=settings)
             self._files = client.get_or_create_collection(f"files-{self.name}", embedding_function=None)
             space = {"hnsw": {"space": "cosine", "ef_search": 200}}
-            self._chunks = client.get_or_create_collection(f"chunks-{self.name}", embedding_function=None, configuration=space)
+            self._chunks = client.get_or_create_collection(
+                f"chunks-{self.name}", embedding_function=None, configuration=space
+            )
         except (ChromaError, ValueError, OSError) as broken:
             self.close()
-            where = f"CHROMA_URL's host {urlsplit(self.url).hostname}" if self.url else f"the store in {str(self.directory)!r}"
-            raise Unavailable(f"Chroma cannot be opened at {where}: {broken}; check the address, or delete the store, it is rebuilt") from broken
+            where = (
+                f"CHROMA_URL's host {urlsplit(self.url).hostname}"
+                if self.url
+                else f"the store in {str(self.directory)!r}"
+            )
+            raise Unavailable(
+                f"Chroma cannot be opened at {where}: {broken}; check the address, or delete the store, it is rebuilt"
+            ) from broken
 
     def _own(self) -> None:
         """Takes the store's lock: an embedded index opened by a second process would silently grow stale."""

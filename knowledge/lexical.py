@@ -14,7 +14,9 @@ import numpy as np
 
 
 class Bm25:
-    """Documents by slot number (small integers, reused after removal). `k1` saturates repetition, `b` discounts length."""
+    """Documents by slot number (small integers, reused after removal). `k1` saturates repetition, `b` discounts
+    length.
+    """
 
     def __init__(self, k1: float = 1.2, b: float = 0.75):
         self.k1, self.b = k1, b
@@ -30,7 +32,9 @@ class Bm25:
     def add(self, slot: int, tokens: Sequence[str]) -> None:
         """Puts a document into a free slot."""
         if slot >= len(self._lengths):
-            self._lengths = np.concatenate([self._lengths, np.zeros(max(len(self._lengths), slot + 1 - len(self._lengths)), dtype=np.float32)])
+            self._lengths = np.concatenate(
+                [self._lengths, np.zeros(max(len(self._lengths), slot + 1 - len(self._lengths)), dtype=np.float32)]
+            )
         counts = Counter(tokens)
         for term, count in counts.items():
             self._slots.setdefault(term, array("i")).append(slot)

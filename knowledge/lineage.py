@@ -1,8 +1,9 @@
-"""What comes from what: sources, jobs, datasets, features, models and services as a graph that survives partial knowledge.
+"""What comes from what: sources, jobs, datasets, features, models and services as a graph that survives partial
+knowledge.
 
-The graph is a value built from facts that commute: each fact about a node or an edge carries the event time it speaks of,
-the newest wins field by field, and ties are broken by content. So any order of the same events, with repeats, gives the
-same graph.
+The graph is a value built from facts that commute: each fact about a node or an edge carries the event time it
+speaks of, the newest wins field by field, and ties are broken by content. So any order of the same events, with
+repeats, gives the same graph.
 """
 
 from collections import deque
@@ -72,28 +73,41 @@ class Lineage:
             self.connect(edge)
 
     def add(self, node: Node, at: float = 0.0) -> None:
-        """Learns what `node` states (its non-empty fields), as of event time `at`; the newest statement of a field wins."""
+        """Learns what `node` states (its non-empty fields), as of event time `at`; the newest statement of a field
+        wins.
+        """
         old = self.nodes.get(node.id, Node(id=node.id))
-        stated = {field: value for field in _STATED if (value := getattr(node, field)) is False or value not in ("", 0.0, (), None)}
+        stated = {
+            field: value
+            for field in _STATED
+            if (value := getattr(node, field)) is False or value not in ("", 0.0, (), None)
+        }
         won = {
             field: value
             for field, value in stated.items()
             if (at, repr(value)) >= (old.said.get(field, -1.0), repr(getattr(old, field)))
         }
         runs = tuple(sorted({*old.runs, *node.runs}))[-MAX_RUNS:]
-        state = max((old.state_at, _STATES.get(old.last_state, 0), old.last_state), (node.state_at, _STATES.get(node.last_state, 0), node.last_state))
+        state = max(
+            (old.state_at, _STATES.get(old.last_state, 0), old.last_state),
+            (node.state_at, _STATES.get(node.last_state, 0), node.last_state),
+        )
         self.nodes[node.id] = msgspec.structs.replace(
             old, **won, said=old.said | dict.fromkeys(won, at), runs=runs, state_at=state[0], last_state=state[2],
             last_run=max(old.last_run, node.last_run),
         )  # fmt: skip
 
     def connect(self, edge: Edge) -> None:
-        """Adds an edge (and bare nodes for ends nobody described yet); a repeat fills what was not known. A loop on itself is ignored."""
+        """Adds an edge (and bare nodes for ends nobody described yet); a repeat fills what was not known. A loop on
+        itself is ignored.
+        """
         if edge.source == edge.target:
             return
         for end in (edge.source, edge.target):
             self.nodes.setdefault(end, Node(id=end, name=end))
-        edge = msgspec.structs.replace(edge, importance_at=edge.importance_at or edge.seen, lag_at=edge.lag_at or edge.seen)
+        edge = msgspec.structs.replace(
+            edge, importance_at=edge.importance_at or edge.seen, lag_at=edge.lag_at or edge.seen
+        )
         old = self._edges.get((edge.source, edge.target))
         self._edges[edge.source, edge.target] = _joined(old, edge) if old else edge
         self._down.setdefault(edge.source, set()).add(edge.target)
@@ -158,7 +172,9 @@ class Lineage:
         return [sorted(knot) for knot in self._knots() if len(knot) > 1]
 
     def acyclic(self) -> tuple["Lineage", list[Edge]]:
-        """A copy without cycles, and the edges cut: in each knot, those that lead back on a walk from where it is fed."""
+        """A copy without cycles, and the edges cut: in each knot, those that lead back on a walk from where it is
+        fed.
+        """
         copy = Lineage(self.nodes.values(), self._edges.values())
         cut: list[Edge] = []
         for knot in copy._knots():
@@ -188,7 +204,9 @@ class Lineage:
         facts["name"] = node.name or node.id
         facts["cadence"] = node.cadence or _cadence(node.runs)
         if node.kind == "dataset":  # a producer may name its outputs at the start only
-            writers = [self.nodes[job].last_run for job in self._up.get(name, ()) if self._edges[job, name].kind == "writes"]
+            writers = [
+                self.nodes[job].last_run for job in self._up.get(name, ()) if self._edges[job, name].kind == "writes"
+            ]
             facts["last_run"] = max([node.last_run, *writers])
         return facts if distance is None else {**facts, "distance": distance}
 

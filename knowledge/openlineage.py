@@ -1,12 +1,12 @@
 """OpenLineage events into the lineage graph: run, job and dataset events, in any order, with repeats.
 
-Understood facets: `ownership`, `documentation`, `tags`, `schema`, `columnLineage`, `datasetType`, `jobType`, `parent`,
-`lifecycleStateChange`, and run times. An unknown facet is ignored, as the standard asks.
+Understood facets: `ownership`, `documentation`, `tags`, `schema`, `columnLineage`, `datasetType`, `jobType`,
+`parent`, `lifecycleStateChange`, and run times. An unknown facet is ignored, as the standard asks.
 
-Kinds: a tag `kind` (`feature`, `model`, `service` ...) decides; then the dataset type facet; then the namespace (`models:`,
-`mlflow:`). Columns that feed a *model* become feature nodes of their own, named by the column, between dataset and model;
-a tag `importance` on that model's column lineage transformation is not in the standard, so importances come from a tag
-`importance:<feature>` on the model's dataset, or from the hand-written file.
+Kinds: a tag `kind` (`feature`, `model`, `service` ...) decides; then the dataset type facet; then the namespace
+(`models:`, `mlflow:`). Columns that feed a *model* become feature nodes of their own, named by the column, between
+dataset and model; a tag `importance` on that model's column lineage transformation is not in the standard, so
+importances come from a tag `importance:<feature>` on the model's dataset, or from the hand-written file.
 
 Reference: https://openlineage.io/spec (2-0-2), and its facets.
 """
@@ -23,7 +23,14 @@ MAX_ENDS = 1_000
 MAX_COLUMNS = 500
 _TYPES = {"MODEL": "model", "FEATURE": "feature", "SERVICE": "service", "ENDPOINT": "service"}
 _SCHEMES = {"mlflow": "model", "models": "model", "model": "model", "endpoint": "service", "feature": "feature"}
-_STATES = {"START": "start", "RUNNING": "running", "COMPLETE": "complete", "FAIL": "fail", "ABORT": "abort", "OTHER": "other"}
+_STATES = {
+    "START": "start",
+    "RUNNING": "running",
+    "COMPLETE": "complete",
+    "FAIL": "fail",
+    "ABORT": "abort",
+    "OTHER": "other",
+}
 
 
 class LineageError(ValueError):
@@ -49,7 +56,10 @@ def learn(graph: Lineage, event: dict[str, Any]) -> None:
         return
     job = _named(event.get("job"), "job")
     ins = [_dataset(item, f"inputs[{at_}]", at, written=False) for at_, item in enumerate(_list(event, "inputs"))]
-    outs = [_dataset(item, f"outputs[{at_}]", at, written=state == "complete") for at_, item in enumerate(_list(event, "outputs"))]
+    outs = [
+        _dataset(item, f"outputs[{at_}]", at, written=state == "complete")
+        for at_, item in enumerate(_list(event, "outputs"))
+    ]
     node = _job(event, job, at, state)
     edges = [Edge(source=dataset.id, target=job, kind="reads", seen=at) for dataset, *_ in ins]
     edges += [Edge(source=job, target=dataset.id, kind="writes", seen=at) for dataset, *_ in outs]
@@ -76,7 +86,9 @@ def _column(graph: Lineage, node: Node, source: str, column: str, target: str, a
     feature = f"{source}#{column}"
     graph.add(Node(id=feature, kind="feature", name=column), at)
     graph.connect(Edge(source=source, target=feature, kind="column", seen=at))
-    graph.connect(Edge(source=feature, target=node.id, kind="feeds", importance=_importance(node.tags, column), seen=at))
+    graph.connect(
+        Edge(source=feature, target=node.id, kind="feeds", importance=_importance(node.tags, column), seen=at)
+    )
 
 
 def _job(event: dict[str, Any], job: str, at: float, state: str) -> Node:
@@ -107,7 +119,11 @@ def _dataset(item: Any, where: str, at: float, written: bool) -> tuple[Node, flo
     facets = _facets(item, where)
     tags = _tags(facets)
     scheme = str(item["namespace"]).split(":", 1)[0].lower()
-    kind = _tag(tags, "kind") or _TYPES.get(str(_facet(facets, "datasetType").get("datasetType", "")).upper()) or _SCHEMES.get(scheme, "dataset")
+    kind = (
+        _tag(tags, "kind")
+        or _TYPES.get(str(_facet(facets, "datasetType").get("datasetType", "")).upper())
+        or _SCHEMES.get(scheme, "dataset")
+    )
     change = str(_facet(facets, "lifecycleStateChange").get("lifecycleStateChange", "")).upper()
     dead = {"DROP": True, "CREATE": False, "OVERWRITE": False}.get(change)
     node = Node(
@@ -173,13 +189,21 @@ def _facet(facets: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _owner(facets: dict[str, Any]) -> str:
     owners = _facet(facets, "ownership").get("owners")
-    names = [owner["name"] for owner in owners if isinstance(owner, dict) and isinstance(owner.get("name"), str)] if isinstance(owners, list) else []
+    names = (
+        [owner["name"] for owner in owners if isinstance(owner, dict) and isinstance(owner.get("name"), str)]
+        if isinstance(owners, list)
+        else []
+    )
     return _text(names[0]) if names else ""
 
 
 def _tags(facets: dict[str, Any]) -> tuple[str, ...]:
     tags = _facet(facets, "tags").get("tags")
-    pairs = [tag for tag in tags if isinstance(tag, dict) and isinstance(tag.get("key"), str)] if isinstance(tags, list) else []
+    pairs = (
+        [tag for tag in tags if isinstance(tag, dict) and isinstance(tag.get("key"), str)]
+        if isinstance(tags, list)
+        else []
+    )
     return tuple(sorted({_text(f"{tag['key']}={tag.get('value', '')}") for tag in pairs[:100]}))
 
 

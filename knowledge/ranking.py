@@ -19,7 +19,9 @@ NEAR, BY_WORDS = 96, 48
 
 
 class Query(msgspec.Struct, frozen=True):
-    """What is asked: the alert's words, its expression or names of things, and a question about them. Any may be empty."""
+    """What is asked: the alert's words, its expression or names of things, and a question about them. Any may be
+    empty.
+    """
 
     words: str
     expression: str = ""
@@ -77,8 +79,12 @@ def names(expression: str) -> str:
     return " ".join(spaced(part) for part in expression.split())
 
 
-def section(shelf: Shelf, vectors: Vectors | None, slot: int, text: str, question: str, vector: np.ndarray | None) -> int:
-    """The place of the section that answers: by the question against headings where there is one, and by the text against contents."""
+def section(
+    shelf: Shelf, vectors: Vectors | None, slot: int, text: str, question: str, vector: np.ndarray | None
+) -> int:
+    """The place of the section that answers: by the question against headings where there is one, and by the text
+    against contents.
+    """
     scores = sections(shelf, vectors, slot, text, question, vector)
     return max(scores, key=lambda place: (scores[place], -place))
 
@@ -90,14 +96,18 @@ def sections(
     parts = shelf.parts(slot)
     terms = dict.fromkeys(Counter(words(text)), 1.0)
     lexical = shelf.chunk_words(terms)[parts]
-    own = lexical + (vectors.take(shelf.chunk_rows(parts)) @ vector if vectors is not None and vector is not None else 0.0)
+    own = lexical + (
+        vectors.take(shelf.chunk_rows(parts)) @ vector if vectors is not None and vector is not None else 0.0
+    )
     out: dict[int, float] = {}
     for at, score in zip(parts, own.tolist(), strict=True):
         place = shelf.chunk_of[at].section
         out[place] = max(out.get(place, -1.0), score)
     if question:
         book = shelf.books[shelf.files[slot]]
-        for place, like in zip(out, _like(vectors, question, [book.sections[place].path for place in out]), strict=True):
+        for place, like in zip(
+            out, _like(vectors, question, [book.sections[place].path for place in out]), strict=True
+        ):
             out[place] = 0.5 * out[place] + like
     return out
 
@@ -134,7 +144,9 @@ def _candidates(shelf: Shelf, near: Near, text: str, vector: np.ndarray | None) 
     return np.array(sorted(slot for slot in chosen if shelf.files[slot] in shelf.slots), dtype=np.int64)
 
 
-def _features(shelf: Shelf, vectors: Vectors | None, text: str, vector: np.ndarray | None, slots: np.ndarray) -> np.ndarray:
+def _features(
+    shelf: Shelf, vectors: Vectors | None, text: str, vector: np.ndarray | None, slots: np.ndarray
+) -> np.ndarray:
     """(candidates, 6) in `FEATURES`' order; without vectors the first three are zero."""
     out = np.zeros((len(slots), len(FEATURES)))
     for column, scores in enumerate(shelf.by_words(text), start=3):

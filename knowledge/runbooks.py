@@ -1,7 +1,7 @@
 """Runbooks: Markdown files, read whole, split by heading, named by content.
 
-A file that cannot be read is reported and left out; a file whose front matter is wrong keeps its prose (it may still help
-somebody at three in the morning) but loses every privilege its front matter would have given.
+A file that cannot be read is reported and left out; a file whose front matter is wrong keeps its prose (it may
+still help somebody at three in the morning) but loses every privilege its front matter would have given.
 """
 
 import hashlib
@@ -25,7 +25,9 @@ _SLUG = re.compile(r"[^\w]+")
 
 
 class Section(msgspec.Struct, frozen=True):
-    """One heading's own text. `path` holds the headings above it and itself, without the title; `line` is in the file."""
+    """One heading's own text. `path` holds the headings above it and itself, without the title; `line` is in the
+    file.
+    """
 
     path: tuple[str, ...]
     slug: str
@@ -39,7 +41,9 @@ class Section(msgspec.Struct, frozen=True):
 
 
 class Runbook(msgspec.Struct, frozen=True):
-    """One file: its title, its sections in order, its checked front matter, and the hash of its bytes as `revision`."""
+    """One file: its title, its sections in order, its checked front matter, and the hash of its bytes as
+    `revision`.
+    """
 
     file: str
     revision: str
@@ -53,7 +57,9 @@ class Runbook(msgspec.Struct, frozen=True):
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """What is embedded and indexed: a section, or a run of sentences of a long one. `section` is its place in the runbook."""
+    """What is embedded and indexed: a section, or a run of sentences of a long one. `section` is its place in the
+    runbook.
+    """
 
     file: str
     revision: str
@@ -83,40 +89,65 @@ def parse(file: str, raw: bytes, known: Known | None = None) -> tuple[Runbook | 
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as broken:
         line = raw[: broken.start].count(b"\n") + 1
-        return None, [Complaint(file, line, "error", f"byte 0x{raw[broken.start]:02x} is not UTF-8", "Save the file as UTF-8 text")]
+        return None, [
+            Complaint(
+                file, line, "error", f"byte 0x{raw[broken.start]:02x} is not UTF-8", "Save the file as UTF-8 text"
+            )
+        ]
     if "\x00" in text:
         line = text[: text.index("\x00")].count("\n") + 1
-        return None, [Complaint(file, line, "error", "file holds NUL bytes", "A runbook is Markdown text; move binaries elsewhere")]
+        return None, [
+            Complaint(
+                file, line, "error", "file holds NUL bytes", "A runbook is Markdown text; move binaries elsewhere"
+            )
+        ]
     source, body, offset = split(text.replace("\r\n", "\n"))
     front, complaints = check(file, source, known or Known()) if source else (FrontMatter(), [])
     if source and not body.strip():
-        complaints.append(Complaint(file, 1, "error", "front matter has no closing '---', or no text follows", "Close it and write the runbook below"))
+        complaints.append(
+            Complaint(
+                file,
+                1,
+                "error",
+                "front matter has no closing '---', or no text follows",
+                "Close it and write the runbook below",
+            )
+        )
     title, sections = _sections(clean(body, MAX_BYTES), offset)
     title = front.title or title or _name(file)
     if not any(section.text for section in sections):
         complaints.append(Complaint(file, offset + 1, "error", "runbook has no text", "Write at least one section"))
         return None, complaints
     if len(sections) > MAX_SECTIONS:
-        complaints.append(Complaint(file, 1, "error", f"{len(sections)} headings, over {MAX_SECTIONS}", "Split the file by topic"))
+        complaints.append(
+            Complaint(file, 1, "error", f"{len(sections)} headings, over {MAX_SECTIONS}", "Split the file by topic")
+        )
         sections = sections[:MAX_SECTIONS]
     return Runbook(file, revision(raw), title, tuple(sections), front), complaints
 
 
 def files(root: Path) -> Iterator[Path]:
-    """Markdown files under a directory, in order, without hidden folders, README.md, names that begin with `_`, or links that lead outside."""
+    """Markdown files under a directory, in order, without hidden folders, README.md, names that begin with `_`, or
+    links that lead outside.
+    """
     inside = root.resolve()
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
         for name in sorted(names):
             path = Path(folder, name)
-            if not name.lower().endswith((".md", ".markdown")) or name.startswith((".", "_")) or name.lower() == "readme.md":
+            if (
+                not name.lower().endswith((".md", ".markdown"))
+                or name.startswith((".", "_"))
+                or name.lower() == "readme.md"
+            ):
                 continue
             if path.resolve().is_relative_to(inside) and path.is_file():
                 yield path
 
 
 def load(roots: Path | Iterable[Path], known: Known | None = None) -> Library:
-    """Every runbook under the roots. Files are named by their path below their root; a twin in a later root is reported.
+    """Every runbook under the roots. Files are named by their path below their root; a twin in a later root is
+    reported.
 
     Raises:
         FileNotFoundError: a root does not exist (a typo in `RUNBOOKS` must not look like an empty library).
@@ -125,13 +156,17 @@ def load(roots: Path | Iterable[Path], known: Known | None = None) -> Library:
     complaints: list[Complaint] = []
     for root in [roots] if isinstance(roots, Path) else roots:
         if not root.is_dir():
-            raise FileNotFoundError(f"runbook directory {str(root)!r} does not exist; create it, or set RUNBOOKS to the one you mean")
+            raise FileNotFoundError(
+                f"runbook directory {str(root)!r} does not exist; create it, or set RUNBOOKS to the one you mean"
+            )
         for path in files(root):
             file = path.relative_to(root).as_posix()
             runbook, found = load_file(path, file, known)
             complaints += found
             if runbook and file in runbooks:
-                complaints.append(Complaint(file, 1, "error", "another root has a runbook of this name", "Rename one of the two"))
+                complaints.append(
+                    Complaint(file, 1, "error", "another root has a runbook of this name", "Rename one of the two")
+                )
             elif runbook:
                 runbooks[file] = runbook
     return Library(runbooks, tuple(complaints))
@@ -183,7 +218,9 @@ def plain(markup: str) -> str:
 
 
 def _sections(body: str, offset: int) -> tuple[str, list[Section]]:
-    """(the first level-1 heading, sections). Headings inside code fences are code, which is why a real parser is used."""
+    """(the first level-1 heading, sections). Headings inside code fences are code, which is why a real parser is
+    used.
+    """
     lines = body.split("\n")
     parser = MarkdownIt("commonmark").disable(["inline", "reference"])
     tokens = parser.parse(body)
@@ -202,7 +239,9 @@ def _sections(body: str, offset: int) -> tuple[str, list[Section]]:
         if level or text:
             slug = _SLUG.sub("-", name.lower()).strip("-") or "top"
             seen[slug] = seen.get(slug, 0) + 1
-            sections.append(Section(names, slug if seen[slug] == 1 else f"{slug}-{seen[slug]}", level, offset + start + 1, text))
+            sections.append(
+                Section(names, slug if seen[slug] == 1 else f"{slug}-{seen[slug]}", level, offset + start + 1, text)
+            )
     return title, sections
 
 

@@ -14,7 +14,6 @@ import numpy as np
 from core.errors import Unavailable
 from core.findings import RunbookCitation
 from core.ports import Passage
-from knowledge.embedder import Embedder
 from knowledge.frontmatter import Complaint, Known
 from knowledge.fusion import FITS
 from knowledge.index import Index
@@ -42,7 +41,8 @@ class Runbooks:
 
     Args:
         vectors: vectors of texts; None searches by words alone.
-        index: the nearest-chunk index; None compares with every chunk, which is exact and fine up to some ten thousand.
+        index: the nearest-chunk index; None compares with every chunk, which is exact and fine up to some ten
+        thousand.
         today: for telling what is overdue for review.
     """
 
@@ -92,7 +92,13 @@ class Runbooks:
                 self.refresh()
             if not self.shelf.books or not (words + expression).strip():
                 return []
-            return rank(self.shelf, self.vectors if not self.without else None, self._near, Query(words, expression, question), top)
+            return rank(
+                self.shelf,
+                self.vectors if not self.without else None,
+                self._near,
+                Query(words, expression, question),
+                top,
+            )
 
     def refresh(self, progress: Callable[[int, int], None] | None = None) -> Refreshed:
         """Reads what changed on disk and indexes only that. A file that became unreadable is reported and taken out.
@@ -141,13 +147,17 @@ class Runbooks:
         seen: dict[str, tuple[Path, tuple[int, int, int]]] = {}
         for root in self.roots:
             if not root.is_dir():
-                raise FileNotFoundError(f"runbook directory {str(root)!r} does not exist; create it, or set RUNBOOKS to the one you mean")
+                raise FileNotFoundError(
+                    f"runbook directory {str(root)!r} does not exist; create it, or set RUNBOOKS to the one you mean"
+                )
             for path in files(root):
                 try:
                     stat = os.stat(path)
                 except OSError:
                     continue  # removed between listing and looking; the next look agrees
-                seen.setdefault(path.relative_to(root).as_posix(), (path, (stat.st_mtime_ns, stat.st_size, stat.st_ino)))
+                seen.setdefault(
+                    path.relative_to(root).as_posix(), (path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+                )
         return seen
 
     def _forget(self, file: str, keep_stat: bool) -> None:
@@ -179,7 +189,9 @@ class Runbooks:
             return None
 
     def _sync_index(self, first: bool, fresh: list[Runbook], gone: list[str]) -> None:
-        """Makes the index hold what the shelf holds. Losing it costs speed, not answers: the exact search takes over."""
+        """Makes the index hold what the shelf holds. Losing it costs speed, not answers: the exact search takes
+        over.
+        """
         if self.index is None or self.vectors is None or self.without or not (first or fresh or gone):
             return
         try:

@@ -1,8 +1,9 @@
 """All runbooks in memory, ready to be compared with a question: inverted indexes and the rows of their vectors.
 
-A runbook is compared in six ways: by its whole text, its best chunk and its title, each by words (BM25) and by meaning
-(cosine). The scores are absolute: a cosine, and BM25 as a share of what the query's words could earn at most. So a score does
-not depend on which other runbooks happen to be on the shelf, which is what makes "nothing fits" learnable.
+A runbook is compared in six ways: by its whole text, its best chunk and its title, each by words (BM25) and by
+meaning (cosine). The scores are absolute: a cosine, and BM25 as a share of what the query's words could earn at
+most. So a score does not depend on which other runbooks happen to be on the shelf, which is what makes "nothing
+fits" learnable.
 """
 
 from collections import Counter
@@ -114,7 +115,9 @@ def texts(book: Runbook) -> tuple[list[Chunk], list[str]]:
 
 
 def _share(index: Bm25, terms: dict[str, float]) -> np.ndarray:
-    """BM25 as a share of what the terms would earn, each standing once in a document somewhat shorter than the mean."""
+    """BM25 as a share of what the terms would earn, each standing once in a document somewhat shorter than the
+    mean.
+    """
     most = sum(weight * index.idf(term) for term, weight in terms.items()) * (index.k1 + 1) / (1 + 0.6 * index.k1)
     return index.scores(terms) / max(most, 1e-9)
 

@@ -1,4 +1,6 @@
-"""Vectors on disk by the hash of their text: a file embedded once is never embedded again, and a warm start needs no torch."""
+"""Vectors on disk by the hash of their text: a file embedded once is never embedded again, and a warm start needs
+no torch.
+"""
 
 import hashlib
 import threading
@@ -13,9 +15,11 @@ _KEY = 16
 
 
 class Vectors:
-    """An append-only pair of files per model: 16-byte keys and float16 rows. A torn last record is cut off at the next start.
+    """An append-only pair of files per model: 16-byte keys and float16 rows. A torn last record is cut off at the
+    next start.
 
-    float16 keeps cosines to three decimals, at half the space. One process writes (the owner of the index); others may read.
+    float16 keeps cosines to three decimals, at half the space. One process writes (the owner of the index); others
+    may read.
     """
 
     def __init__(self, directory: Path, embedder: Embedder):
