@@ -63,7 +63,8 @@ def background(seed: int, graph: Graph, start: float, end: float) -> list[Change
     return [entry(random, nodes[int(i)], when) for i, when in zip(picked, at, strict=True)]
 
 
-def write_log(seed: int, graph: Graph, main: Spread, alert_at: float, target: str, start: float, end: float) -> Log:
+def write_log(seed: int, graph: Graph, main: Spread, alert_at: float, target: str, start: float, end: float,
+              coincident: list[Change]) -> Log:
     """The log of an episode: background, culprit (present, late, unlogged or none), decoys near the alert."""
     random = stream(seed, "changes", main.fault.type)
     onset = main.onset(main.fault.node)
@@ -75,7 +76,7 @@ def write_log(seed: int, graph: Graph, main: Spread, alert_at: float, target: st
     elif culprit is not None:
         culprit, outcome = None, "unlogged"  # older than the log goes back
     planted = _decoys(random, graph, main, onset, alert_at, target, culprit)
-    changes = sorted(changes + planted, key=lambda change: (change.at, change.id))
+    changes = sorted(changes + planted + coincident, key=lambda change: (change.at, change.id))
     name = culprit.id if culprit else ("unlogged" if outcome == "unlogged" else "none")
     near = [c.id for c in changes if onset - 6 * HOUR <= c.at <= alert_at and c.id != name]
     return Log(tuple(changes), name, tuple(sorted(near)), outcome == "late")
