@@ -101,27 +101,22 @@ def _feature(world: World, reached: Spread, node: str, metric: str, random: np.r
     return names[int(random.integers(len(names)))] if names else None
 
 
-def shoot(world: World, fault: Fault, aim: Aim, band: tuple[float, float] | None, rounds: int = 9) -> Shot | None:
+def shoot(world: World, fault: Fault, aim: Aim, band: tuple[float, float], rounds: int = 7) -> Shot | None:
     """Turn the fault's size, by bisection on its logarithm, until `aim` alerts with |z| inside `band`; None if it cannot."""
+    most = fire(world, fault.sized(fault.bounds[1]), aim)
+    if most is None or abs(most.z) < band[0]:
+        return None
+    if abs(most.z) <= band[1]:
+        return most
     low, high = np.log(fault.bounds)
-    trial, nearest = float(np.log(fault.size)), None
+    trial = float(np.log(fault.size))
     for _ in range(rounds):
         shot = fire(world, fault.sized(float(np.exp(trial))), aim)
-        if shot is None:
-            low = trial
-        else:
-            size = abs(shot.z)
-            if band is None or band[0] <= size <= band[1]:
-                return shot
-            nearest = shot
-            if size < band[0]:
-                low = trial
-            else:
-                high = trial
-        if high - low < 0.02:
-            break
+        if shot is not None and band[0] <= abs(shot.z) <= band[1]:
+            return shot
+        low, high = (trial, high) if shot is None or abs(shot.z) < band[0] else (low, trial)
         trial = (low + high) / 2
-    return nearest if band is None else None
+    return None
 
 
 def fire(world: World, fault: Fault, aim: Aim) -> Shot | None:

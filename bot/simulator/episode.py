@@ -1,6 +1,6 @@
 """`generate(seed, profile)`: one episode, in a visible and a sealed part."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from bot.simulator.vocabulary import KNOWN
 
 PROFILES = ("standard", "triage")
 EPOCH, SPAN = 1704067200, 3.85 * 365 * DAY
-_ATTEMPTS = 24
+_ATTEMPTS = 12
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,8 @@ def generate(seed: int, profile: str = "standard", dialect: int | None = None) -
     """Draw an episode. Equal arguments give equal bytes; `dialect` changes the spelling and nothing else."""
     random = stream(seed, "episode", profile)
     kind = weighted(random, frequencies(profile))
-    tenant = _tenant(random, kind)
-    graph = build(seed, tenant)
-    anchor = EPOCH + float(int(random.uniform(0, SPAN)) // 300 * 300)
-    world = World(seed, tenant, graph, anchor - 29 * DAY, anchor + 4.2 * DAY)
-    shot = _first_alert(world, kind, anchor, random)
-    main = shot.spread
+    world, shot = _staged(seed, kind, random)
+    tenant, graph, main = world.tenant, world.graph, shot.spread
     second, extra, planted = bystanders(seed, world, main, shot.aim.node, shot.at)
     world.spreads += [main, *extra]
     log = write_log(seed, graph, main, shot.at, shot.aim.node, shot.at - 28 * DAY, shot.at + 1800, planted)
@@ -83,21 +79,19 @@ def _tenant(random: np.random.Generator, kind: str) -> Tenant:
     return TENANTS[names[int(random.integers(len(names)))]]
 
 
-def _first_alert(world: World, kind: str, anchor: float, random: np.random.Generator) -> aim.Shot:
-    """Draw faults and targets until one alerts inside the drawn difficulty band; later attempts take any band."""
-    band, fallback = aim.BANDS[weighted(random, aim.SHARES)], None
-    for attempt in range(_ATTEMPTS):
-        fault = draw(world.seed, attempt, kind, world.graph, world.tenant, anchor)
-        reached = spread(world.graph, fault)
-        for target in aim.aims(world, fault, reached, random, 2):
-            shot = aim.shoot(world, fault, target, band if attempt < _ATTEMPTS // 2 else (2.5, 15.0))
-            if shot is not None:
-                return shot
-            if fallback is None and attempt > 2:
-                fallback = aim.shoot(world, replace(fault, size=fault.bounds[1]), target, None, 1)
-    if fallback is None:
-        raise RuntimeError(f"seed {world.seed}: no {kind} could be made to alert in {_ATTEMPTS} attempts; take another seed")
-    return fallback
+def _staged(seed: int, kind: str, random: np.random.Generator) -> tuple[World, aim.Shot]:
+    """A tenant in which a fault of this kind alerts inside the drawn band; hopeless tenants are drawn again."""
+    band = aim.BANDS[weighted(random, aim.SHARES)]
+    while True:
+        tenant = _tenant(random, kind)
+        anchor = EPOCH + float(int(random.uniform(0, SPAN)) // 300 * 300)
+        world = World(seed, tenant, build(seed, tenant), anchor - 29 * DAY, anchor + 4.2 * DAY)
+        for attempt in range(_ATTEMPTS):
+            fault = draw(seed, attempt, kind, world.graph, tenant, anchor)
+            for target in aim.aims(world, fault, spread(world.graph, fault), random, 2):
+                shot = aim.shoot(world, fault, target, band if attempt < _ATTEMPTS // 2 else (2.5, 15.0))
+                if shot is not None:
+                    return world, shot
 
 
 def _alert(random: np.random.Generator, tenant: Tenant, words, shot: aim.Shot) -> dict:

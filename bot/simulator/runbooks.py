@@ -45,14 +45,19 @@ _NEAR = ("Pod crash loop", "Disk full", "Certificate expired", "Quota exhausted"
 def library(seed: int) -> dict[str, dict[str, str]]:
     """Runbooks by id: title and text, 25 for the types and 30 near misses; `type` is kept by `runbook_of` alone."""
     random = stream(seed, "runbooks")
-    books = {}
+    books: dict[str, dict[str, str]] = {}
+
+    def fresh() -> str:
+        name = f"RB-{hex_id(random, 4).upper()}"
+        return fresh() if name in books else name
+
     for key in CATALOGUE:
         title, meaning, check = _TEXTS[key]
-        books[f"RB-{hex_id(random, 4).upper()}"] = {"title": title, "text": (
+        books[fresh()] = {"title": title, "text": (
             f"{meaning} Verify first that {check}. If not so, this page does not apply. "
             f"Usual remedy: {TYPES[key].best[0].replace('_', ' ').lower()}.")}
     for title in _NEAR:
-        books[f"RB-{hex_id(random, 4).upper()}"] = {"title": title, "text": (
+        books[fresh()] = {"title": title, "text": (
             f"{title}: verify the platform's own alarms first. If hosts and network are healthy, this page does not apply.")}
     return books
 
