@@ -62,7 +62,7 @@ def generate(seed: int, profile: str = "standard", dialect: int | None = None) -
     tenant, graph, main = world.tenant, world.graph, shot.spread
     second, extra, planted = bystanders(seed, world, main, shot.aim.node, shot.at)
     world.spreads += [main, *extra]
-    log = write_log(seed, graph, main, shot.at, shot.aim.node, shot.at - 28 * DAY, shot.at + 1800, planted)
+    log = write_log(seed, graph, main, shot.at, shot.aim.node, shot.at - 14 * DAY, shot.at + 1800, planted)
     blind = withhold(seed, graph, shot)
     words = spelling(tenant, seed if dialect is None else dialect)
     truth = tell(world, main, shot.aim.node, log, blind, shot.difficulty, runbook_of(seed, catalogue.public_type(kind)), second)

@@ -152,7 +152,7 @@ class Visible:
                 if where == node and KNOWN[metric].unit == "count" and len(shown):
                     shown[np.argmin(np.abs(block.at[keep] - when))] = 0.0
             out.append(Series(row_id(world.seed, node, metric, feature, segment), node, self._dialect.metric(metric),
-                              feature, segment, block.at[keep], _rounded(shown), block.n[keep]))
+                              feature, segment, block.at[keep], significant(shown), block.n[keep]))
         return out
 
     def _block(self, node: str, segment: int | None) -> Block:
@@ -169,11 +169,11 @@ def row_id(seed: int, *parts: object) -> str:
     return hashlib.blake2s(repr((seed, parts)).encode(), digest_size=4).hexdigest()
 
 
-def _rounded(values: np.ndarray) -> np.ndarray:
-    """Four significant digits: what is shown is what can be cited."""
+def significant(values: np.ndarray, digits: int = 4) -> np.ndarray:
+    """Values to so many significant digits: what is shown is what can be cited."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        digits = 3 - np.floor(np.log10(np.abs(values)))
-    factor = 10.0 ** np.where(np.isfinite(digits), np.clip(digits, -12, 12), 0)
+        places = digits - 1 - np.floor(np.log10(np.abs(values)))
+    factor = 10.0 ** np.where(np.isfinite(places), np.clip(places, -12, 12), 0)
     return np.round(values * factor) / factor
 
 
