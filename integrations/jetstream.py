@@ -1,0 +1,187 @@
+"""JetStream's own JSON interface (docs.nats.io, "JetStream wire API"), over a connection that it is given.
+
+Used where a client library's `fetch` is too slow or too narrow: pulling a firehose, acknowledging everything up to a
+point, creating a consumer at a point.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, Protocol
+
+from core.errors import MiddlewatchError
+
+PULL_SECONDS, HEARTBEAT_SECONDS = 30.0, 3.0
+MAX_PULL_BYTES = 32 * 1024 * 1024
+_NS = 1_000_000_000
+CONSUMER_NOT_FOUND, STREAM_NOT_FOUND = 10014, 10059
+
+
+class Message(Protocol):
+    """One message as the client library delivers it."""
+
+    subject: str
+    reply: str
+    data: bytes
+    headers: dict[str, str] | None
+
+
+class Subscription(Protocol):
+    async def unsubscribe(self) -> None: ...
+
+
+class Connection(Protocol):
+    """What is needed of a connection. `request` raises Unavailable when nobody answers."""
+
+    def inbox(self) -> str: ...
+
+    async def request(self, subject: str, payload: bytes, timeout: float = 5.0) -> bytes: ...
+
+    async def send(self, subject: str, payload: bytes = b"", reply: str = "") -> None: ...
+
+    async def listen(self, subject: str, heard: Callable[[Message], Awaitable[None]]) -> Subscription: ...
+
+
+class ApiError(MiddlewatchError):
+    """JetStream refused. `code` is its own error code (10014: no such consumer)."""
+
+    def __init__(self, what: str, code: int, description: str):
+        super().__init__(f"JetStream refused {what}: {description} (error {code})")
+        self.code = code
+
+
+async def api(connection: Connection, what: str, body: Any = None) -> dict[str, Any]:
+    """Answer to the request `$JS.API.<what>`. Raises ApiError when it is refused, Unavailable when nobody answers."""
+    payload = b"" if body is None else json.dumps(body).encode()
+    answer: dict[str, Any] = json.loads(await connection.request(f"$JS.API.{what}", payload))
+    if error := answer.get("error"):
+        raise ApiError(what, int(error.get("err_code", 0)), str(error.get("description", "")))
+    return answer
+
+
+async def make_consumer(connection: Connection, stream: str, **config: Any) -> dict[str, Any]:
+    """Create (or find, when it is the same) a consumer; durable when `durable_name` is given. Times in seconds."""
+    for name in ("ack_wait", "inactive_threshold"):
+        if name in config:
+            config[name] = int(config[name] * _NS)
+    subject = f"CONSUMER.CREATE.{stream}.{config['name']}"
+    return await api(connection, subject, {"stream_name": stream, "config": config, "action": ""})
+
+
+class Position(NamedTuple):
+    """Where a delivered message stands."""
+
+    seq: int
+    """In the stream."""
+    delivery: int
+    """In what this consumer was sent: grows by one a message, so a gap means that one was lost on the way."""
+    at: float
+    """When the server stored it, epoch seconds."""
+    waiting: int
+    """Messages that the server still holds for this consumer."""
+    times: int
+    """How often the message was delivered, this one included."""
+
+
+def position(reply: str) -> Position:
+    """Where a message stands, from its reply subject.
+
+    `$JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>`, or the longer form with a
+    domain and an account hash before the stream (ADR-15).
+    """
+    parts = reply.split(".")
+    shift = 0 if len(parts) == 9 else 2
+    times, seq, delivery, at, waiting = parts[4 + shift : 9 + shift]
+    return Position(int(seq), int(delivery), int(at) / _NS, int(waiting), int(times))
+
+
+class Pull:
+    """Keeps a pull consumer's messages coming into a small buffer: asks ahead, and again after every interruption.
+
+    At most about `batch` messages (and 2 x MAX_PULL_BYTES) wait here, so a slow reader slows the server down.
+    """
+
+    def __init__(self, connection: Connection, stream: str, consumer: str, batch: int = 1_000):
+        self._connection, self._batch = connection, batch
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._inbox = connection.inbox()
+        self._buffer: deque[Message] = deque()
+        self._arrived = asyncio.Event()
+        self._asked = 0
+        self._heard = time.monotonic()
+        self._subscription: Subscription | None = None
+        self._closed = False
+        self.lost_consumer = False
+        """The server says that there is no such consumer (any more)."""
+
+    async def open(self) -> None:
+        self._subscription = await self._connection.listen(self._inbox, self._on_message)
+
+    async def close(self) -> None:
+        """Stop: a reader that waits in `take` gets nothing more."""
+        self._closed = True
+        self._arrived.set()
+        if self._subscription is not None:
+            await self._subscription.unsubscribe()
+            self._subscription = None
+
+    async def take(self, patience: float) -> list[Message]:
+        """Everything that is here, waiting for at least one message; empty after `patience` seconds."""
+        deadline = time.monotonic() + patience
+        while not (self._buffer or self.lost_consumer or self._closed):
+            await self._ask()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return []
+            self._arrived.clear()
+            try:
+                await asyncio.wait_for(self._arrived.wait(), min(left, HEARTBEAT_SECONDS))
+            except TimeoutError:
+                if time.monotonic() - self._heard > 2.5 * HEARTBEAT_SECONDS:
+                    self.again()
+        taken = list(self._buffer)
+        self._buffer.clear()
+        await self._ask()
+        return taken
+
+    def again(self) -> None:
+        """Forget what was asked for (the server has, too): ask afresh."""
+        self._asked = 0
+        self._arrived.set()
+
+    async def _ask(self) -> None:
+        if self._closed or self._asked > self._batch // 2 or len(self._buffer) >= self._batch:
+            return
+        body = {
+            "batch": self._batch,
+            "expires": int(PULL_SECONDS * _NS),
+            "idle_heartbeat": int(HEARTBEAT_SECONDS * _NS),
+            "max_bytes": MAX_PULL_BYTES,
+        }
+        self._asked += self._batch
+        self._heard = time.monotonic()
+        await self._connection.send(self._next, json.dumps(body).encode(), self._inbox)
+
+    async def _on_message(self, message: Message) -> None:
+        self._heard = time.monotonic()
+        headers = message.headers
+        status = headers.get("Status") if headers and not message.reply.startswith("$JS.ACK.") else None
+        if status is None:
+            self._asked -= 1
+            self._buffer.append(message)
+        elif status == "100":
+            return  # a heartbeat
+        else:
+            self._on_status(status, headers or {})
+        self._arrived.set()
+
+    def _on_status(self, status: str, headers: dict[str, str]) -> None:
+        # 408: the request has expired; 409: it was ended (byte limit, shutdown, deletion); 503: nobody serves it
+        unsent = headers.get("Nats-Pending-Messages")
+        self._asked = max(0, self._asked - int(unsent)) if unsent else 0
+        said = headers.get("Description", "").lower()
+        self.lost_consumer = self.lost_consumer or status == "503" or "consumer deleted" in said
