@@ -13,6 +13,7 @@ from . import people_api, web_api
 from .errors import PersonError, SlackError
 from .faults import KINDS
 from .files import INLINE
+from .snapshot import snapshot
 
 if TYPE_CHECKING:
     from .server import Workspace
@@ -131,14 +132,7 @@ async def response_url(ws: Workspace, request: web.Request) -> web.Response:
 
 async def state(ws: Workspace, request: web.Request) -> web.Response:
     """What the workspace itself knows: sockets, faults, the app's last calls and deliveries, counts by method."""
-    return web.json_response(
-        {
-            "ok": True, "name": ws.team.name, "url": ws.url, "api_url": ws.api_url, "banner": ws.banner,
-            "sockets": ws.hub.connected, "faults": ws.faults.listed(), "calls": list(ws.calls.log)[-200:],
-            "counts": ws.calls.count, "deliveries": list(ws.hub.deliveries)[-200:],
-            "undelivered": len(ws.store.rows("event")), "manifest": ws.team.manifest.source, "seq": ws.feed.seq,
-        }
-    )  # fmt: skip
+    return web.json_response({"ok": True, **snapshot(ws)})
 
 
 async def control(ws: Workspace, request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""Who is there, and what they think: auth.test, apps.connections.open, users.*, usergroups.*, bots.info, reactions.*."""
+"""Who is there, what they think: auth.test, apps.connections.open, users.*, usergroups.*, bots.info, reactions.*."""
 
 from __future__ import annotations
 

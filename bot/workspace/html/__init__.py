@@ -1,0 +1,1 @@
+"""Block Kit and the page as HTML: pure functions of what is shown and to whom."""

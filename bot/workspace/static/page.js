@@ -1,0 +1,474 @@
+// The page's one script: it acts as a person through /people/* and re-reads what changed.
+const boot = JSON.parse(document.getElementById("boot").textContent);
+const $ = (id) => document.getElementById(id);
+const place = { as: boot.as, channel: boot.channel, home: boot.home, thread: boot.thread };
+
+// ---- talking to the workspace
+
+async function post(path, body) {
+  try {
+    const answer = await fetch(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ as: place.as, ...body }),
+    });
+    return await answer.json();
+  } catch {
+    return { ok: false, error: "The workspace does not answer." };
+  }
+}
+
+async function act(what, body) {
+  const answer = await post(`/people/${what}`, body);
+  if (!answer.ok && answer.error && !answer.confirm) toast(answer.error, true);
+  return answer;
+}
+
+function toast(text, bad = false) {
+  const box = document.createElement("div");
+  box.className = bad ? "toast bad" : "toast";
+  box.textContent = text;
+  $("toasts").append(box);
+  setTimeout(() => box.remove(), 6000);
+}
+
+function query() {
+  const found = new URLSearchParams({ as: place.as, channel: place.channel });
+  if (place.home) found.set("home", "1");
+  if (place.thread) found.set("thread", place.thread);
+  return found;
+}
+
+// ---- re-reading panes: one request at a time per pane, the last wish wins
+
+const reading = {};
+async function read(pane) {
+  if (reading[pane]) { reading[pane].again = true; return reading[pane].done; }
+  const turn = (reading[pane] = { again: false });
+  turn.done = (async () => {
+    do {
+      turn.again = false;
+      const asked = query().toString();
+      const answer = await fetch(`/ui/${pane}?${asked}`).catch(() => null);
+      if (answer?.ok && asked === query().toString()) show[pane](await answer.text());
+      else if (answer?.ok) turn.again = true;
+    } while (turn.again);
+    delete reading[pane];
+  })();
+  return turn.done;
+}
+
+const show = {
+  sidebar: (html) => { const open = document.querySelector(".who")?.open; $("sidebar").innerHTML = html; if (open) document.querySelector(".who").open = true; },
+  messages: (html) => { if ($("messages")) follow($("messages"), html); },
+  thread: (html) => {
+    const pane = $("thread");
+    const list = pane.querySelector(".pane");
+    const fresh = document.createElement("div");
+    fresh.innerHTML = html;
+    pane.hidden = !html;
+    if (list && pane.dataset.of === place.thread && html) follow(list, fresh.querySelector(".pane").innerHTML);
+    else { pane.innerHTML = html; bottom(pane.querySelector(".pane")); }
+    pane.dataset.of = place.thread;
+  },
+  home: (html) => { if ($("home")) swap($("home"), html); },
+  prompts: (html) => { if ($("prompts")) $("prompts").innerHTML = html; },
+  banner: (html) => { $("banner").innerHTML = html; $("banner").hidden = !html; },
+  main: (html) => { $("main").innerHTML = html; bottom($("messages")); },
+  modal: (html) => showModal(html),
+  panel: (html) => { $("panel").innerHTML = html; },
+};
+
+function bottom(pane) {
+  if (pane) pane.scrollTop = pane.scrollHeight;
+}
+
+// New HTML into a message list: only what differs is replaced, so focus, menus and typed values stay.
+function follow(pane, html) {
+  const low = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 80;
+  const fresh = document.createElement("div");
+  fresh.innerHTML = html;
+  const known = new Map([...pane.children].filter((c) => c.id).map((c) => [c.id, c]));
+  let after = null;
+  for (const child of [...fresh.children]) {
+    let node = child.id ? known.get(child.id) : null;
+    known.delete(child.id);
+    if (!node) {
+      node = child;
+      if (pane.dataset.live) node.classList.add("arrived");
+      node.was = child.outerHTML;
+    } else if (node.was !== child.outerHTML) {
+      const was = child.outerHTML;
+      keepValues(node, child);
+      node.replaceWith(child);
+      node = child;
+      node.was = was;
+    }
+    const next = after ? after.nextSibling : pane.firstChild;
+    if (next !== node) pane.insertBefore(node, next);
+    after = node;
+  }
+  while (after ? after.nextSibling : pane.firstChild) (after ? after.nextSibling : pane.firstChild).remove();
+  pane.dataset.live = "1";
+  if (low) bottom(pane);
+}
+
+function swap(pane, html) {
+  const fresh = document.createElement("div");
+  fresh.innerHTML = html;
+  keepValues(pane, fresh);
+  pane.replaceChildren(...fresh.childNodes);
+}
+
+// What a person typed or chose survives a re-render of the same inputs; so does the focus.
+function keepValues(old, fresh) {
+  const key = (e) => `${e.dataset.block}/${e.dataset.action}`;
+  const at = document.activeElement;
+  for (const input of fresh.querySelectorAll("[data-input]")) {
+    const before = [...old.querySelectorAll("[data-input]")].find((e) => e.dataset.action === input.dataset.action && key(e) === key(input));
+    if (!before || before.dataset.touched === undefined) continue;
+    input.dataset.touched = "";
+    const from = before.querySelectorAll("input, select, textarea"), to = input.querySelectorAll("input, select, textarea");
+    to.forEach((field, n) => { if (from[n]) { field.checked = from[n].checked; field.value = from[n].value; } });
+  }
+  if (at && old.contains(at)) {
+    const holder = at.closest("[data-action]");
+    if (holder) queueMicrotask(() => {
+      const same = [...fresh.querySelectorAll("[data-action]"), ...document.querySelectorAll("[data-action]")]
+        .find((e) => e.dataset.action === holder.dataset.action && e.isConnected);
+      (same?.matches("button, a") ? same : same?.querySelector("input, select, textarea"))?.focus();
+    });
+  }
+}
+
+// ---- going places
+
+function go(changes, push = true) {
+  Object.assign(place, changes);
+  document.cookie = `as=${place.as}; SameSite=Strict; path=/`;
+  const where = `?${query()}`;
+  if (push) history.pushState({ ...place }, "", where); else history.replaceState({ ...place }, "", where);
+  document.body.classList.remove("listing");
+}
+
+async function goChannel(channel) {
+  go({ channel, home: false, thread: "" });
+  await Promise.all([read("main"), read("thread"), read("sidebar")]);
+  seen();
+  if (channel.startsWith("D")) post("/people/open_home", { tab: "messages" });
+}
+
+async function goHome() {
+  go({ home: true, thread: "" });
+  await Promise.all([read("main"), read("thread"), read("sidebar")]);
+  act("open_home", { tab: "home" });
+}
+
+function goThread(ts) {
+  go({ thread: ts });
+  return read("thread").then(() => $("thread").querySelector("textarea")?.focus({ preventScroll: true }));
+}
+
+let lastSeen = "";
+function seen() {
+  const all = document.querySelectorAll("#messages .message");
+  const ts = all[all.length - 1]?.dataset.ts;
+  if (!ts || place.home || document.hidden || lastSeen === place.channel + ts) return;
+  lastSeen = place.channel + ts;
+  post("/people/mark_read", { channel: place.channel, ts });
+}
+
+// ---- operating elements
+
+const values = {
+  checkboxes: (e) => [...e.querySelectorAll("input:checked")].map((i) => i.value),
+  radio_buttons: (e) => e.querySelector("input:checked")?.value ?? "",
+  datetimepicker: (e) => { const v = e.querySelector("input").value; return v ? Math.floor(new Date(v) / 1000) : ""; },
+};
+function valueOf(input) {
+  const kind = input.dataset.kind;
+  if (kind.startsWith("multi_external")) return input.querySelector("input").value.split(",").map((v) => v.trim()).filter(Boolean);
+  if (kind.startsWith("multi_")) return values.checkboxes(input);
+  return (values[kind] ?? ((e) => e.querySelector("input, select, textarea")?.value ?? ""))(input);
+}
+function state(root) {
+  const found = {};
+  for (const input of root.querySelectorAll("[data-input]")) {
+    (found[input.dataset.block] ??= {})[input.dataset.action] = valueOf(input);
+  }
+  return found;
+}
+
+function confirmed(element) {
+  if (!element.dataset.confirm) return Promise.resolve(true);
+  const ask = JSON.parse(element.dataset.confirm);
+  const text = (t) => { const p = document.createElement("p"); p.textContent = t?.text ?? ""; return p.innerHTML; };
+  const box = $("ask");
+  box.innerHTML = `<form method="dialog"><header><h2>${text(ask.title)}</h2></header><div class="blocks"><p>${text(ask.text)}</p></div>
+    <footer><button class="button" value="no">${text(ask.deny)}</button><button class="button ${ask.style === "danger" ? "danger" : "primary"}" value="yes" autofocus>${text(ask.confirm)}</button></footer></form>`;
+  box.setAttribute("aria-label", ask.title?.text ?? "Confirm");
+  box.returnValue = "";
+  box.showModal();
+  return new Promise((done) => box.addEventListener("close", () => done(box.returnValue === "yes"), { once: true }));
+}
+
+async function press(element, value) {
+  const message = element.closest(".message");
+  const view = element.closest("[data-view]");
+  element.closest("details.overflow")?.removeAttribute("open");
+  if (!(await confirmed(element))) return;
+  element.setAttribute("aria-busy", "true");
+  const where = view && !message
+    ? { view_id: view.dataset.view }
+    : { channel: message.dataset.messageChannel, ts: message.dataset.ts };
+  const answer = await act("click", {
+    ...where, action_id: element.dataset.action, block_id: element.dataset.block, value, confirmed: true,
+    state: state(message ?? view),
+  });
+  element.removeAttribute("aria-busy");
+  if (answer.ok && element.classList.contains("thumb")) {
+    element.parentElement.querySelectorAll(".thumb").forEach((e) => e.classList.toggle("chosen", e === element));
+    toast("Thanks for the feedback.");
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const on = (selector) => event.target.closest(selector);
+  let hit;
+  for (const menu of document.querySelectorAll("details.overflow[open]")) if (!menu.contains(event.target)) menu.open = false;
+  if ((hit = on("[data-press]"))) { press(hit, hit.dataset.value); return; }
+  if ((hit = on("[data-as]"))) { event.preventDefault(); document.cookie = `as=${hit.dataset.as}; SameSite=Strict; path=/`; location.search = new URLSearchParams({ ...Object.fromEntries(query()), as: hit.dataset.as, channel: place.channel.startsWith("D") ? "dm" : place.channel }); return; }
+  if (event.metaKey || event.ctrlKey) return;
+  if ((hit = on("[data-channel]"))) { event.preventDefault(); goChannel(hit.dataset.channel); return; }
+  if (on("[data-home]")) { event.preventDefault(); goHome(); return; }
+  if ((hit = on("[data-thread]"))) { goThread(hit.dataset.thread); return; }
+  if (on("[data-unthread]")) { go({ thread: "" }); read("thread"); return; }
+  if (on("[data-back]") || on("#show-sidebar")) { document.body.classList.toggle("listing"); return; }
+  if ((hit = on("[data-react]"))) { const m = hit.closest(".message"); act("react", { channel: m.dataset.messageChannel, ts: m.dataset.ts, name: hit.dataset.react }); return; }
+  if ((hit = on("[data-dismiss]"))) { const m = hit.closest(".message"); act("dismiss", { channel: m.dataset.messageChannel, ts: m.dataset.ts }); return; }
+  if ((hit = on("[data-prompt]"))) { act("say", { channel: place.channel, text: hit.dataset.prompt }); return; }
+  if ((hit = on("[data-close]"))) { closeView(hit.dataset.close === "all"); return; }
+  if ((hit = on("[data-zoom]"))) { event.preventDefault(); $("zoom").innerHTML = ""; $("zoom").append(hit.querySelector("img").cloneNode()); $("zoom").showModal(); return; }
+  if (on("#zoom")) { $("zoom").close(); return; }
+  if (on("[data-shut]")) { on("dialog").close(); return; }
+  if ((hit = on("[data-control]"))) { post(`/workspace/${hit.dataset.control}`, {}).then(() => read("panel")); return; }
+  if (on("#show-panel")) { read("panel").then(() => $("panel").showModal()); return; }
+  if (on("#theme")) { const dark = getComputedStyle(document.documentElement).colorScheme === "dark"; theme(dark ? "light" : "dark"); }
+});
+
+document.addEventListener("change", (event) => {
+  const input = event.target.closest("[data-input]");
+  if (!input) return;
+  input.dataset.touched = "";
+  if (input.dataset.dispatch !== undefined) press(input, valueOf(input));
+});
+let asking;
+document.addEventListener("input", (event) => {
+  const input = event.target.closest("[data-input]");
+  if (input) { input.dataset.touched = ""; clearWrong(input); }
+  if (event.target.matches("[data-suggest]")) {
+    clearTimeout(asking);
+    asking = setTimeout(() => suggest(event.target, input), 200);
+  }
+  if (event.target.matches(".composer textarea")) typing(event.target);
+});
+async function suggest(field, input) {
+  const view = input.closest("[data-view]");
+  const answer = await act("suggest", { view_id: view.dataset.view, action_id: input.dataset.action, value: field.value });
+  field.list.replaceChildren(...(answer.options ?? []).map((o) => new Option(o.text.text, o.value)));
+}
+
+// ---- the modal
+
+function showModal(html) {
+  const box = $("modal");
+  if (!html) { if (box.open) box.close(); box.innerHTML = ""; return; }
+  const fresh = document.createElement("div");
+  fresh.innerHTML = html;
+  const before = box.querySelector("form"), next = fresh.firstChild;
+  const same = before && before.dataset.view === next.dataset.view;
+  if (same && before.dataset.hash === next.dataset.hash) return;
+  if (same) keepValues(before, next);
+  const scrolled = same ? before.querySelector(".blocks").scrollTop : 0;
+  box.replaceChildren(next);
+  next.querySelector(".blocks").scrollTop = scrolled;
+  if (!box.open) box.showModal();
+  if (!same) (next.querySelector("[autofocus], .blocks textarea, .blocks input, .blocks select") ?? next.querySelector("footer .primary") ?? next.querySelector("[data-close]"))?.focus();
+}
+
+function closeView(everything) {
+  const view = $("modal").querySelector("form")?.dataset.view;
+  if (view) act("close", { view_id: view, everything }).then(() => read("modal"));
+}
+$("modal").addEventListener("cancel", (event) => { event.preventDefault(); closeView(false); });
+
+function clearWrong(input) {
+  const block = input.closest(".invalid");
+  block?.classList.remove("invalid");
+  block?.querySelector(".wrong")?.remove();
+}
+function showWrong(form, errors) {
+  form.querySelectorAll(".invalid").forEach((b) => clearWrong(b.firstElementChild));
+  let first = null;
+  for (const [id, said] of Object.entries(errors)) {
+    const block = [...form.querySelectorAll("[data-input-block]")].find((b) => b.dataset.inputBlock === id);
+    if (!block) { toast(said, true); continue; }
+    const line = document.createElement("p");
+    line.className = "wrong";
+    line.setAttribute("role", "alert");
+    line.textContent = said;
+    block.classList.add("invalid");
+    block.querySelector("[data-input]").after(line);
+    first ??= block;
+  }
+  first?.querySelector("input, textarea, select")?.focus();
+}
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (form.matches("#modal form")) {
+    event.preventDefault();
+    if ($("modal").getAttribute("aria-busy") === "true") return;
+    $("modal").setAttribute("aria-busy", "true");
+    const answer = await act("submit", { view_id: form.dataset.view, values: state(form) });
+    $("modal").removeAttribute("aria-busy");
+    if (answer.errors) showWrong(form, answer.errors); else read("modal");
+  } else if (form.matches("#fault")) {
+    event.preventDefault();
+    const order = Object.fromEntries(new FormData(form));
+    const answer = await post("/workspace/faults", { ...order, times: Number(order.times), seconds: Number(order.seconds) });
+    if (!answer.ok) toast(answer.error, true);
+    read("panel");
+  } else if (form.matches(".composer")) {
+    event.preventDefault();
+    send(form);
+  }
+});
+
+// ---- the composer
+
+async function send(form) {
+  const field = form.querySelector("textarea");
+  const text = field.value.trim();
+  if (!text) return;
+  field.value = "";
+  typing(field);
+  const slash = text.startsWith("/") && !form.dataset.threadTs;
+  const answer = await act(slash ? "command" : "say", { channel: place.channel, text, thread_ts: form.dataset.threadTs });
+  if (!answer.ok) { field.value ||= text; typing(field); }
+  else if (!slash) bottom(form.parentElement.querySelector(".pane"));
+}
+
+function typing(field) {
+  field.style.height = "auto";
+  field.style.height = `${field.scrollHeight}px`;
+  field.form.classList.toggle("ready", field.value.trim() !== "");
+  offer(field);
+}
+
+// What could come next: commands, then their usage; people and channels at the last word.
+function offers(text) {
+  if (text.startsWith("/")) {
+    const command = boot.commands.find((c) => text.startsWith(`${c.text} `));
+    if (!command) return boot.commands.filter((c) => c.text.startsWith(text)).map((c) => ({ ...c, insert: `${c.text} `, from: 0 }));
+    const typed = text.slice(command.text.length + 1);
+    return command.usage.split("|").map((u) => u.trim()).filter((u) => u.startsWith(typed) && u !== typed)
+      .map((u) => ({ text: `${command.text} ${u}`, about: "", insert: `${command.text} ${u.replace(/[<[].*$/, "")}`, from: 0 }));
+  }
+  const word = text.match(/(^|\s)([@#][\w-]*)$/)?.[2];
+  if (!word) return [];
+  return boot.names.filter((n) => n.text.toLowerCase().startsWith(word.toLowerCase()) && n.text !== word)
+    .map((n) => ({ ...n, insert: `${n.text} `, from: text.length - word.length }));
+}
+function offer(field) {
+  const list = field.form.querySelector(".suggestions");
+  const found = offers(field.value).slice(0, 9);
+  list.replaceChildren(...found.map((one, n) => {
+    const item = document.createElement("li");
+    item.setAttribute("role", "option");
+    item.setAttribute("aria-selected", String(n === 0));
+    const name = document.createElement("b"), about = document.createElement("small");
+    name.textContent = one.text;
+    about.textContent = one.about ?? "";
+    item.append(name, about);
+    item.take = () => { field.value = field.value.slice(0, one.from) + one.insert; field.focus(); typing(field); };
+    item.addEventListener("pointerdown", (e) => { e.preventDefault(); item.take(); });
+    return item;
+  }));
+  list.hidden = found.length === 0;
+}
+document.addEventListener("keydown", (event) => {
+  const field = event.target;
+  if (!field.matches?.(".composer textarea")) return;
+  const list = field.form.querySelector(".suggestions");
+  const items = [...list.children], chosen = items.findIndex((i) => i.getAttribute("aria-selected") === "true");
+  if (!list.hidden && ["ArrowDown", "ArrowUp"].includes(event.key)) {
+    event.preventDefault();
+    const next = (chosen + (event.key === "ArrowDown" ? 1 : items.length - 1)) % items.length;
+    items.forEach((item, n) => item.setAttribute("aria-selected", String(n === next)));
+    items[next].scrollIntoView({ block: "nearest" });
+  } else if (!list.hidden && event.key === "Tab") { event.preventDefault(); items[chosen].take(); }
+  else if (!list.hidden && event.key === "Escape") { event.preventDefault(); list.hidden = true; }
+  else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    const partial = !list.hidden && offers(field.value)[0]?.from === 0 && !field.value.includes(" ");
+    if (partial && items[chosen]) items[chosen].take(); else { list.hidden = true; send(field.form); }
+  }
+});
+
+// ---- what changed elsewhere
+
+function onChange(change) {
+  const here = change.channel === place.channel;
+  switch (change.kind) {
+    case "message":
+      if (here && !place.home && (!change.user || change.user === boot.user)) {
+        read("messages").then(seen);
+        if (place.thread && (change.thread_ts === place.thread || change.ts === place.thread)) read("thread");
+      } else if (!here) read("sidebar");
+      break;
+    case "status": if (here) { read("messages"); if (place.thread === change.thread_ts) read("thread"); } break;
+    case "view": if (change.user === boot.user) read("modal"); break;
+    case "home": if (change.user === boot.user && place.home) read("home"); break;
+    case "prompts": if (here) read("prompts"); break;
+    case "banner": read("banner"); break;
+    case "channel": case "sockets": case "read": if (!change.user || change.user === boot.user) read("sidebar"); break;
+    case "undelivered": toast(`An event (${change.event}) was never acknowledged by the app.`, true); break;
+    case "reload": ["sidebar", "main", "thread", "modal", "banner"].forEach(read); break;
+  }
+  if ($("panel").open && change.kind === "faults") read("panel");
+}
+const stream = new EventSource(`/events?since=${boot.seq}`);
+stream.onmessage = (event) => onChange(JSON.parse(event.data));
+stream.onerror = () => document.body.classList.add("lost");
+stream.onopen = () => {
+  if (document.body.classList.contains("lost")) { document.body.classList.remove("lost"); onChange({ kind: "reload" }); }
+};
+addEventListener("pagehide", () => stream.close());
+addEventListener("popstate", (event) => {
+  if (event.state) { Object.assign(place, event.state); ["main", "thread", "sidebar"].forEach(read); }
+});
+document.addEventListener("visibilitychange", seen);
+
+// ---- start
+
+function theme(name) {
+  document.documentElement.dataset.theme = name;
+  try { localStorage.setItem("theme", name); } catch { /* private windows have no storage: the choice lasts for this page */ }
+}
+try { const kept = localStorage.getItem("theme"); if (kept) theme(kept); } catch { /* as above */ }
+go({}, false);
+$("thread").hidden = !place.thread;
+$("thread").dataset.of = place.thread;
+for (const list of [$("messages"), $("replies")]) {
+  if (!list) continue;
+  for (const child of list.children) child.was = child.outerHTML;
+  list.dataset.live = "1";
+  bottom(list);
+}
+const wanted = new URLSearchParams(location.search).get("at");
+if (wanted) document.getElementById(`channel-${wanted}`)?.scrollIntoView({ block: "center" });
+if ($("modal").querySelector("form")) $("modal").showModal();
+if (place.home) act("open_home", { tab: "home" });
+for (const picture of document.querySelectorAll("#messages img")) picture.addEventListener("load", () => bottom($("messages")), { once: true });
+seen();
