@@ -350,7 +350,7 @@ class Nats:
     def inbox(self) -> str:
         return str(self._client.new_inbox())
 
-    async def request(self, subject: str, payload: bytes, timeout: float = 5.0) -> bytes:
+    async def request(self, subject: str, payload: bytes, timeout: float = 2.0) -> bytes:
         answer = await self._retried(lambda: self._client.request(subject, payload, timeout=timeout))
         return bytes(answer.data)
 
