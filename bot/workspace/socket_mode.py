@@ -172,7 +172,7 @@ class Hub:
             return None
         finally:
             del self._acks[envelope_id]
-            entry["ack_ms"] = round((time.perf_counter() - started) * 1000, 2) if waiting.done() else None
+            entry["ack_ms"] = None if waiting.cancelled() else round((time.perf_counter() - started) * 1000, 2)
             self.deliveries.append(entry)
 
     async def _write(self, envelope: dict) -> None:

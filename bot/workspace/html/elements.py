@@ -11,8 +11,9 @@ import re
 from datetime import datetime
 
 from ..forms import choices
+from .emoji import emoji
 from .look import Look, esc
-from .mrkdwn import anchor, emoji, mrkdwn
+from .mrkdwn import anchor, mrkdwn
 
 
 def words(value: object, look: Look) -> str:
@@ -33,15 +34,21 @@ def _names(block: dict, element: dict) -> str:
     return f'data-block="{esc(block["block_id"])}" data-action="{esc(element["action_id"])}"'
 
 
-def _asks(element: dict) -> str:
-    return f" data-confirm='{esc(json.dumps(element['confirm']))}'" if element.get("confirm") else ""
+def _asks(element: dict, look: Look) -> str:
+    """The confirmation dialog's words, rendered here so that the page's script has nothing to interpret."""
+    ask = element.get("confirm")
+    if not ask:
+        return ""
+    said = {key: words(ask[key], look) for key in ("title", "text", "confirm", "deny")}
+    said |= {"label": ask["title"]["text"], "style": "danger" if ask.get("style") == "danger" else "primary"}
+    return f' data-confirm="{esc(json.dumps(said))}"'
 
 
 def button(block: dict, element: dict, look: Look) -> str:
     style = f" {element['style']}" if element.get("style") in ("primary", "danger") else ""
     label = element.get("accessibility_label")
     aria = f' aria-label="{esc(label)}"' if label else ""
-    marks = f'class="button{style}"{aria} {_names(block, element)}{_asks(element)}'
+    marks = f'class="button{style}"{aria} {_names(block, element)}{_asks(element, look)}'
     text = words(element.get("text"), look)
     if element.get("url"):
         link = anchor(element["url"], text)
@@ -54,7 +61,7 @@ def icon_button(block: dict, element: dict, look: Look) -> str:
     label = element.get("accessibility_label") or name
     sign = {"trash": "🗑"}.get(element.get("icon", ""), "•")
     return (
-        f'<button type="button" class="icon" data-press {_names(block, element)}{_asks(element)} '
+        f'<button type="button" class="icon" data-press {_names(block, element)}{_asks(element, look)} '
         f'aria-label="{esc(label)}" title="{esc(name)}">{sign}</button>'
     )
 
@@ -74,7 +81,7 @@ def feedback(block: dict, element: dict, look: Look) -> str:
 def overflow(block: dict, element: dict, look: Look) -> str:
     items = "".join(
         f'<li><button type="button" role="menuitem" data-press data-value="{esc(o.get("value", ""))}" '
-        f"{_names(block, element)}{_asks(element)}>{words(o['text'], look)}"
+        f"{_names(block, element)}{_asks(element, look)}>{words(o['text'], look)}"
         f"{_description(o, look)}</button></li>"
         for o in element["options"]
     )

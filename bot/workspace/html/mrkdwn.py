@@ -6,30 +6,11 @@ import functools
 import re
 from urllib.parse import urlsplit
 
+from .emoji import KNOWN, emoji
 from .look import Look, esc, slack_date
 
-EMOJI = {
-    "+1": "👍", "-1": "👎", "thumbsup": "👍", "thumbsdown": "👎", "eyes": "👀", "white_check_mark": "✅",
-    "heavy_check_mark": "✔️", "x": "❌", "warning": "⚠️", "rotating_light": "🚨", "fire": "🔥", "tada": "🎉",
-    "rocket": "🚀", "hourglass": "⌛", "hourglass_flowing_sand": "⏳", "mag": "🔍", "chart_with_upwards_trend": "📈",
-    "chart_with_downwards_trend": "📉", "bar_chart": "📊", "bell": "🔔", "no_bell": "🔕", "lock": "🔒", "key": "🔑",
-    "wrench": "🔧", "hammer_and_wrench": "🛠️", "memo": "📝", "book": "📖", "link": "🔗", "question": "❓",
-    "exclamation": "❗", "bulb": "💡", "robot_face": "🤖", "wave": "👋", "pray": "🙏", "heart": "❤️", "smile": "😄",
-    "thinking_face": "🤔", "red_circle": "🔴", "large_orange_circle": "🟠", "large_yellow_circle": "🟡",
-    "large_green_circle": "🟢", "large_blue_circle": "🔵", "white_circle": "⚪", "black_circle": "⚫",
-    "arrow_up": "⬆️", "arrow_down": "⬇️", "arrow_right": "➡️", "leftwards_arrow_with_hook": "↩️",
-    "rewind": "⏪", "stopwatch": "⏱️", "clock3": "🕒", "zzz": "💤", "snowflake": "❄️", "thermometer": "🌡️",
-    "airplane": "✈️", "house": "🏠", "gear": "⚙️", "package": "📦", "seedling": "🌱", "lantern": "🏮",
-    "speech_balloon": "💬", "no_entry": "⛔", "octagonal_sign": "🛑", "raised_hand": "✋", "ok_hand": "👌",
-    "sparkles": "✨", "ledger": "📒", "scroll": "📜", "clipboard": "📋", "ticket": "🎫", "phone": "☎️",
-}  # fmt: skip
 OPEN, SHUT = "\ue000", "\ue001"
 SAFE = ("http", "https", "mailto")
-
-
-def emoji(name: str) -> str:
-    """The character of an emoji name; `:name:` when it is not one of ours."""
-    return EMOJI.get(name.split("::")[0], f":{name}:")
 
 
 def anchor(url: str, label: str) -> str:
@@ -59,7 +40,7 @@ def mrkdwn(text: str, look: Look) -> str:
     text = re.sub(r"`([^`\n]+)`", lambda m: keep(f"<code>{esc(unescaped(m[1]))}</code>"), text)
     text = re.sub(r"<([^<>\n]+)>", lambda m: keep(_special(m[1], look)), text)
     text = re.sub(r"https?://[^\s<>|" + OPEN + "]+[^\\s<>|.,;:!?)" + OPEN + "]", lambda m: keep(_bare(m[0])), text)
-    text = re.sub(r":([a-z0-9_+'-]+):", lambda m: keep(emoji(m[1])) if m[1] in EMOJI else m[0], text)
+    text = re.sub(r":([a-z0-9_+'-]+):", lambda m: keep(emoji(m[1])) if m[1] in KNOWN else m[0], text)
     text = esc(unescaped(text))
     for mark, tag in (("*", "strong"), ("_", "em"), ("~", "del")):
         m = re.escape(mark)
@@ -131,12 +112,20 @@ def _parser():
         tokens[index].attrSet("rel", "noopener noreferrer")
         return renderer.renderToken(tokens, index, options, env)
 
+    def cell_open(renderer, tokens, index, options, env):
+        # The page's policy forbids inline styles: alignment becomes a class.
+        style = str(tokens[index].attrs.pop("style", ""))
+        tokens[index].attrSet("class", style.removeprefix("text-align:"))
+        return renderer.renderToken(tokens, index, options, env)
+
     def image(renderer, tokens, index, options, env):
         # A picture named by text is never fetched: its words stand for it.
         return esc(tokens[index].content)
 
     parser.add_render_rule("link_open", link_open)
     parser.add_render_rule("image", image)
+    parser.add_render_rule("th_open", cell_open)
+    parser.add_render_rule("td_open", cell_open)
     return parser
 
 
@@ -144,4 +133,4 @@ def markdown(text: str, look: Look) -> str:
     """Standard Markdown (the `markdown` block and streams); raw HTML is shown as text; `<@U1>` still mentions."""
     out = _parser().render(text)
     out = re.sub(r"&lt;([@#!][^&<>]+)&gt;", lambda m: _special(m[1], look), out)
-    return re.sub(r":([a-z0-9_+'-]+):", lambda m: emoji(m[1]) if m[1] in EMOJI else m[0], out)
+    return re.sub(r":([a-z0-9_+'-]+):", lambda m: emoji(m[1]) if m[1] in KNOWN else m[0], out)

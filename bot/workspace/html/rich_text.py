@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .emoji import emoji
 from .look import Look, esc, slack_date
-from .mrkdwn import anchor, emoji
+from .mrkdwn import anchor
 
 STYLES = (("code", "code"), ("bold", "strong"), ("italic", "em"), ("strike", "del"), ("underline", "u"))
 
@@ -71,7 +72,7 @@ INLINE = {
     "usergroup": _mention("usergroup_id", "@", lambda look: look.group),
     "channel": _mention("channel_id", "#", lambda look: look.channel),
     "broadcast": lambda e, look: f'<span class="mention all">@{esc(e.get("range", "here"))}</span>',
-    "emoji": lambda e, look: esc(emoji(str(e.get("name", "")))),
+    "emoji": lambda e, look: emoji(str(e.get("name", ""))),
     "date": _date,
     "color": lambda e, look: f"<code>{esc(e.get('value', ''))}</code>",
 }

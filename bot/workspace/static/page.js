@@ -202,11 +202,10 @@ function state(root) {
 function confirmed(element) {
   if (!element.dataset.confirm) return Promise.resolve(true);
   const ask = JSON.parse(element.dataset.confirm);
-  const text = (t) => { const p = document.createElement("p"); p.textContent = t?.text ?? ""; return p.innerHTML; };
   const box = $("ask");
-  box.innerHTML = `<form method="dialog"><header><h2>${text(ask.title)}</h2></header><div class="blocks"><p>${text(ask.text)}</p></div>
-    <footer><button class="button" value="no">${text(ask.deny)}</button><button class="button ${ask.style === "danger" ? "danger" : "primary"}" value="yes" autofocus>${text(ask.confirm)}</button></footer></form>`;
-  box.setAttribute("aria-label", ask.title?.text ?? "Confirm");
+  box.innerHTML = `<form method="dialog"><header><h2>${ask.title}</h2></header><div class="blocks"><p>${ask.text}</p></div>
+    <footer><button class="button" value="no">${ask.deny}</button><button class="button ${ask.style}" value="yes" autofocus>${ask.confirm}</button></footer></form>`;
+  box.setAttribute("aria-label", ask.label);
   box.returnValue = "";
   box.showModal();
   return new Promise((done) => box.addEventListener("close", () => done(box.returnValue === "yes"), { once: true }));
@@ -433,7 +432,6 @@ function onChange(change) {
     case "prompts": if (here) read("prompts"); break;
     case "banner": read("banner"); break;
     case "channel": case "sockets": case "read": if (!change.user || change.user === boot.user) read("sidebar"); break;
-    case "undelivered": toast(`An event (${change.event}) was never acknowledged by the app.`, true); break;
     case "reload": ["sidebar", "main", "thread", "modal", "banner"].forEach(read); break;
   }
   if ($("panel").open && change.kind === "faults") read("panel");
