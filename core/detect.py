@@ -40,6 +40,15 @@ class Watcher(Protocol):
     def restore(self, data: bytes) -> None: ...
 
 
+class Batch(Protocol):
+    """One message's decoded events."""
+
+    seq: int
+    tenant: str
+    model: str
+    events: Sequence[Any]
+
+
 class Said(Struct, kw_only=True):
     """What one batch led to."""
 
@@ -55,6 +64,9 @@ class Position(Struct, kw_only=True):
     sequences: dict[str, int] = {}
     watched: bytes = b""
     event_time: float = 0.0
+    events: int = 0
+    """Inference events taken in, ever."""
+    labels: int = 0
 
 
 class Detect:
@@ -67,6 +79,8 @@ class Detect:
         self.make, self.bus, self.telemetry, self.flags, self.now = make, bus, telemetry, flags, now
         self.key = f"snapshot:{name}"
         self.watcher, self.position = make(), Position()
+        self.turn = asyncio.Lock()
+        """Held while a batch is taken in or a snapshot is made: a snapshot never holds half a batch."""
         self._heard = 0.0
 
     async def restore(self) -> Position:
@@ -79,16 +93,36 @@ class Detect:
             log.info("resumed from the snapshot at %s", self.position.sequences)
         return self.position
 
-    async def on_events(self, stream: str, sequence: int, tenant: str, model: str, events: Sequence[Any]) -> None:
-        """One message's decoded events. Messages at or before the snapshot's sequence were seen already."""
-        if sequence <= self.position.sequences.get(stream, 0):
-            return
+    async def on_batch(self, stream: str, batch: Sequence[Batch]) -> None:
+        """Messages of one stream, in order. What the snapshot holds already is passed over.
+
+        Events of one model are handed over together; models are independent, so their order among one another is free.
+        The arithmetic runs in a thread: what else lives in this process stays responsive.
+        """
+        fresh = [b for b in batch if b.seq > self.position.sequences.get(stream, 0)]
+        events: dict[tuple[str, str], list[Any]] = {}
+        for message in (m for m in fresh if m.events):
+            events.setdefault((message.tenant, message.model), []).extend(message.events)
         if events:
-            take = self.watcher.on_labels if isinstance(events[0], LabelArrived) else self.watcher.on_inference
-            await self.say(take(tenant, model, events))
-            self.position.event_time = max(self.position.event_time, max(e.at for e in events))
+            await self.say(await asyncio.to_thread(self._take, events))
+        if fresh:
+            self.position.sequences[stream] = fresh[-1].seq
             self._heard = self.now()
-        self.position.sequences[stream] = sequence
+
+    def _take(self, events: dict[tuple[str, str], list[Any]]) -> Said:
+        total = Said()
+        for (tenant, model), rows in events.items():
+            if isinstance(rows[0], LabelArrived):
+                said = self.watcher.on_labels(tenant, model, rows)
+                self.position.labels += len(rows)
+            else:
+                said = self.watcher.on_inference(tenant, model, rows)
+                self.position.events += len(rows)
+            total.windows += said.windows
+            total.alerts += said.alerts
+            total.baselines += said.baselines
+            self.position.event_time = max(self.position.event_time, max(e.at for e in rows))
+        return total
 
     async def tick(self) -> None:
         """Let event time run on with the wall clock since the last event, so that silence can be noticed."""
@@ -113,7 +147,19 @@ class Detect:
         data = msgspec.msgpack.encode(self.position)
         try:
             await self.flags.set_flag(self.key, data, ttl=SNAPSHOT_LIFE)
+            await self.flags.set_flag("health:detect", msgspec.json.encode(self.health()), ttl=SNAPSHOT_LIFE)
         except Unavailable as error:
             log.warning("snapshot not stored, nothing is acknowledged: %s", error)
             return {}
         return dict(self.position.sequences)
+
+    def health(self) -> dict[str, Any]:
+        """How far detection is, for `status` and App Home."""
+        p = self.position
+        return {
+            "events": p.events,
+            "labels": p.labels,
+            "event_time": p.event_time,
+            "at": self.now(),
+            "snapshot_bytes": len(p.watched),
+        }

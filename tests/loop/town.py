@@ -1,0 +1,244 @@
+"""A town for whole stories: real servers, the workspace, a model server, and each target as a process of its own.
+
+async with Town(folder) as town:
+    await town.serve(1500, version="1")            # healthy rows
+    await town.deploy("2")
+    await town.serve(600, version="2", shift=4.0)  # something is wrong
+    incident = await town.state("diagnosed")
+    card = await town.card("Review rollback")
+    await town.approve("ana", card)
+    await town.kill("act"); await town.start("act")
+    ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from bot.demo import deployments
+from bot.demo.model import MODEL
+from bot.demo.publish import connect, names, publish
+from bot.demo.stage import _read
+from bot.demo.story import Seen, watching
+from bot.workspace.people import People, labels, text_of
+
+START = 1_700_000_000.0
+POLICY = """
+[roles]
+responder = ["U0BEN"]
+approver = ["U0ANA", "U0CHLOE"]
+[detection]
+window_rows = 100
+[actions.rollback]
+approvals = {approvals}
+[actions.retrain]
+enabled = false
+[actions.fallback]
+enabled = false
+[deployers.webhook]
+url = "{url}"
+[models."acme/flight-delay"]
+baseline = "{baseline}"
+"""
+TARGETS = ("detect", "investigate", "converse", "act")
+
+
+def rows(first: int, count: int, version: str, shift: float = 0.0, seed: int = 7) -> list[dict[str, Any]]:
+    """Inference events `first .. first+count-1`, one every ten seconds of event time; the same whenever asked for."""
+    events = []
+    for n in range(first, first + count):
+        dice = random.Random(f"{seed} {n}")
+        features = {
+            "distance": dice.gauss(1000, 200), "temp": dice.gauss(50, 5) - shift * 5,
+            "carrier": dice.choice(["AA", "UA", "DL", "B6"]),
+        }  # fmt: skip
+        events.append({
+            "id": f"r{n}", "at": START + n * 10, "version": version, "features": features,
+            "score": min(max(dice.gauss(0.2, 0.05), 0), 1), "latency_ms": dice.gauss(20, 2),
+        })  # fmt: skip
+    return events
+
+
+class Town:
+    """Everything is a process; `folder` holds all its data, `prepared` the demo's trained models."""
+
+    def __init__(self, folder: Path, prepared: Path, approvals: int = 1):
+        self.folder, self.prepared, self.approvals = folder, prepared, approvals
+        self.processes: dict[str, asyncio.subprocess.Process] = {}
+        self.env: dict[str, str] = {"MIDDLEWATCH_VAR": str(folder), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        self.seen, self.sent = Seen(), 0
+        self.kills: list[str] = []
+
+    async def __aenter__(self) -> Town:
+        try:
+            await self._build()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _build(self) -> None:
+        from contextlib import AsyncExitStack
+
+        self._stack = AsyncExitStack()
+        await self.start("servers")
+        found = json.loads(await self._file("servers.json"))
+        self.env |= {"NATS_URL": found["nats"]["url"], "REDIS_URL": found["redis"]["url"]}
+        await self.start("workspace", "--port", "0")
+        for cached in ("models", "flights"):
+            (self.folder / cached).symlink_to(self.prepared / cached)
+        port_file = self.folder / "model-server.json"
+        arguments = ["--data", str(self.folder), "--port-file", str(port_file)]
+        await self._start("model-server", "-m", "bot.demo.model_server", *arguments)
+        self.model_url = f"http://127.0.0.1:{await self._file('model-server.json')}"
+        self._policy()
+        workspace = json.loads(await self._file("workspace.json"))
+        await asyncio.gather(*(self.start(target) for target in TARGETS))
+        self.people = await self._stack.enter_async_context(People(workspace["url"]))
+        self.seen = await self._stack.enter_async_context(watching(self.env["NATS_URL"]))
+        connection = await connect(self.env["NATS_URL"], "town")
+        self._stack.push_async_callback(connection.close)
+        self.js = connection.jetstream()
+
+    def _policy(self) -> None:
+        baseline = self.folder / "baseline.csv"
+        with baseline.open("w", newline="") as out:
+            writer = csv.writer(out)
+            writer.writerow(["at", "distance", "temp", "carrier", "score"])
+            for e in rows(-4000, 4000, "1", seed=3):
+                writer.writerow([e["at"], *e["features"].values(), e["score"]])
+        policy = self.folder / "policy.toml"
+        policy.write_text(POLICY.format(url=self.model_url, baseline=baseline, approvals=self.approvals))
+        self.env["POLICY"] = str(policy)
+
+    async def close(self) -> None:
+        """Stop everything, in reverse."""
+        if hasattr(self, "_stack"):
+            await self._stack.aclose()
+        for process in reversed(self.processes.values()):
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+        for process in reversed(self.processes.values()):
+            try:
+                await asyncio.wait_for(process.wait(), 15)
+            except TimeoutError:
+                process.kill()
+
+    # processes
+
+    async def start(self, target: str, *more: str) -> None:
+        """Start a target and wait until it answers."""
+        ready = self.folder / f"{target}.ready.json"
+        ready.unlink(missing_ok=True)
+        await self._start(target, "-m", "bot", "run", target, "--ready-file", str(ready), *more)
+        if target in TARGETS:
+            await self._file(ready.name)
+
+    async def _start(self, name: str, *arguments: str) -> None:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = await asyncio.create_subprocess_exec(
+                sys.executable, *arguments, stdout=log, stderr=log, env={**os.environ, **self.env}
+            )
+
+    async def kill(self, target: str) -> None:
+        """kill -9."""
+        self.processes[target].kill()
+        await self.processes[target].wait()
+        self.kills.append(target)
+
+    async def _file(self, name: str, timeout: float = 60.0) -> str:
+        deadline = time.monotonic() + timeout
+        while (found := _read(self.folder / name)) is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{name} did not appear:\n{self.logs()}")
+            await asyncio.sleep(0.02)
+        return found
+
+    def logs(self, lines: int = 12) -> str:
+        """The end of every log, for a failing test."""
+        ends = []
+        for path in sorted(self.folder.glob("*.log")):
+            ends.append(f"== {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-lines:]))
+        return "\n".join(ends)
+
+    # traffic and people
+
+    async def serve(self, count: int, version: str, shift: float = 0.0) -> None:
+        """Publish the next `count` inference events in batches of 50."""
+        events = rows(self.sent, count, version, shift)
+        for first in range(0, count, 50):
+            batch = events[first : first + 50]
+            await publish(self.js, f"inference.acme.{MODEL}", names(batch), batch)
+        self.sent += count
+
+    async def deploy(self, version: str) -> None:
+        """Ask the model server, which announces the change."""
+        from aiohttp import ClientSession
+
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(START + self.sent * 10))
+        body = {"version": version, "at": at, "by": "ci", "summary": f"{MODEL} v{version}: ships temp job 2.0"}
+        url = f"{self.model_url}/v1/models/{MODEL}/deploy"
+        async with ClientSession() as session, session.post(url, json=body) as response:
+            assert response.status == 200, await response.text()
+
+    def rollbacks(self) -> list[Any]:
+        """Entries of the model server's own log."""
+        state = deployments.load(self.folder / "deployments.json", MODEL, first="1")
+        return [entry for entry in state.log if entry.kind == "rollback"]
+
+    async def state(self, state: str, timeout: float = 60.0) -> dict[str, Any]:
+        """The first audit entry in `state`."""
+        deadline = time.monotonic() + timeout
+        async with self.seen.changed:
+            while True:
+                found = [i for _, i in self.seen.states if i["state"] == state]
+                if found:
+                    return found[0]
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    states = [(i["state"], i["timeline"][-1]) for _, i in self.seen.states]
+                    raise TimeoutError(f"no incident became {state}; there is {states}\n{self.logs()}")
+                try:
+                    await asyncio.wait_for(self.seen.changed.wait(), left)
+                except TimeoutError:
+                    continue
+
+    async def card(self, needle: str, who: str = "ana", timeout: float = 60.0) -> dict[str, Any]:
+        """The card, once it shows `needle` (a word or a button)."""
+        return await self.people.as_user(who).wait_for_message(
+            lambda m: MODEL in text_of(m) and (needle in text_of(m) or needle in labels(m)),
+            channel="ml-oncall", timeout=timeout,
+        )  # fmt: skip
+
+    async def approve(self, who: str, card: dict[str, Any], reason: str = "looks right") -> dict[str, Any]:
+        """Review and submit, as a person would."""
+        person = self.people.as_user(who)
+        await person.click(card, "Review rollback")
+        view = await person.wait_for_view(lambda v: v.get("submit") and "Roll " in text_of(v), timeout=20)
+        return await person.submit(view, {a["action_id"]: reason for a in view["actions"]})
+
+    async def cards(self) -> list[dict[str, Any]]:
+        """Every message of the channel that speaks of the model and is no reply."""
+        messages = await self.people.as_user("ana").messages("ml-oncall")
+        return [m for m in messages if MODEL in text_of(m) and m.get("thread_ts") in (None, m["ts"])]
+
+    async def ask(self, *arguments: str) -> tuple[int, str]:
+        """One verb of the command line: exit status and output."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", *arguments, env={**os.environ, **self.env},
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        out, _ = await process.communicate()
+        return int(process.returncode or 0), out.decode(errors="replace")
