@@ -14,8 +14,26 @@ from msgspec import Struct
 
 from bot import wording as say
 from bot.blocks import (
-    Block, actions, button, clean, clock, code, context, cut, escape, fields, header, link, name, number, numbered,
-    overflow, picture, section, span, when,
+    Block,
+    actions,
+    button,
+    clean,
+    clock,
+    code,
+    context,
+    cut,
+    escape,
+    fields,
+    header,
+    link,
+    name,
+    number,
+    numbered,
+    overflow,
+    picture,
+    section,
+    span,
+    when,
 )  # fmt: skip
 from core.approval import counting, expiry
 from core.findings import Claim, Hypothesis

@@ -7,8 +7,19 @@ import msgspec
 from core.approval import Approval, Person, Plan, SuccessTest
 from core.events import AlertFired, ChangeRecorded, SignalWindow, WindowClosed
 from core.findings import (
-    Cause, Claim, Contribution, Detection, Evidence, Gap, Histogram, Hypothesis, MovedBin, NumberRef, Reached,
-    RunbookCitation, Summary,
+    Cause,
+    Claim,
+    Contribution,
+    Detection,
+    Evidence,
+    Gap,
+    Histogram,
+    Hypothesis,
+    MovedBin,
+    NumberRef,
+    Reached,
+    RunbookCitation,
+    Summary,
 )  # fmt: skip
 from core.incidents import Execution, Incident, Outcome, advance, mark, opened
 from core.policy import Policy, load
@@ -59,9 +70,7 @@ def alert(*detections: Detection, kind: str = "data_drift", **changes) -> AlertF
 
 def evidence() -> list[Evidence]:
     def e(n: int, source: str, title: str, **result) -> Evidence:
-        return Evidence(
-            id=f"E{n}", source=source, title=title, query=title, result=result, at=ONSET + 3600
-        ).sealed()
+        return Evidence(id=f"E{n}", source=source, title=title, query=title, result=result, at=ONSET + 3600).sealed()
 
     return [
         e(1, "alert", "PSI of temp against January and February", psi=1.31),
@@ -134,7 +143,7 @@ def first(*, id: str = "inc_1f0c", **changes) -> Incident:
 
 
 def diagnosed(
-    incident: Incident | None = None, h: Hypothesis | None = None, p: Plan | None | bool = True, at: float = NOW + 5
+    incident: Incident | None = None, h: Hypothesis | None = None, p: Plan | bool | None = True, at: float = NOW + 5
 ) -> Incident:
     h = h or hypothesis()
     p = (None if h.abstained else plan()) if p is True else (p or None)
@@ -166,9 +175,8 @@ def half_approved() -> Incident:
 
 def executing() -> Incident:
     run = Execution(plan=plan().digest, started=NOW + 61)
-    return advance(
-        approved(), "executing", writer="act", now=NOW + 61, actor="act", what=f"running: {plan().summary}", execution=run
-    )
+    what = f"running: {plan().summary}"
+    return advance(approved(), "executing", writer="act", now=NOW + 61, actor="act", what=what, execution=run)
 
 
 def verifying() -> Incident:
@@ -276,7 +284,8 @@ KINDS = (
 
 def grouped() -> Incident:
     names = ["flight-delay", "gate-planner", "crew-roster", "fuel-estimate"]
-    found = [detection(), detection("feature:wind", effect=0.33), detection("score", kind="prediction_drift", effect=0.3)]
+    score = detection("score", kind="prediction_drift", effect=0.3)
+    found = [detection(), detection("feature:wind", effect=0.33), score]
     base = first(detections=found, severity="SEV1", models=names)
     h = hypothesis(headline="the weather feed repeats yesterday's file for every model that reads it", blast_more=7)
     return diagnosed(base, h)
@@ -317,8 +326,9 @@ def windows(count: int = 36, start: float = ONSET - 24 * 3600, fault_at: float =
 
 
 def changes() -> list[ChangeRecorded]:
-    return [
-        ChangeRecorded(id="chg_41", at=ONSET - 600, kind="deployment", target="flight-delay", from_="1", to="2",
-                       summary="Deploy version 2 with the new weather job", by="ci", url="https://ci.example.com/run/41"),
-        ChangeRecorded(id="chg_40", at=ONSET - 86_400, kind="flag", target="gate-planner", summary="Enable the new map"),
-    ]  # fmt: skip
+    deploy = ChangeRecorded(
+        id="chg_41", at=ONSET - 600, kind="deployment", target="flight-delay", from_="1", to="2", by="ci",
+        summary="Deploy version 2 with the new weather job", url="https://ci.example.com/run/41",
+    )  # fmt: skip
+    flag = ChangeRecorded(id="chg_40", at=ONSET - 86_400, kind="flag", target="gate-planner", summary="Enable the map")
+    return [flag, deploy]

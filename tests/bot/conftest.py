@@ -1,0 +1,95 @@
+"""A running workspace and the Slack side talking to it over Slack's own protocols."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.app import Converse
+from bot.wire import Access
+from bot.workspace import APP_TOKEN, BOT_TOKEN, People, serve
+from core.incidents import Incident, changed
+from tests.bot import examples as x
+from tests.bot.ports import Graph, Shelf, Views
+
+MANIFEST = Path(__file__).resolve().parents[2] / "bot" / "manifest.yaml"
+
+
+class Clock:
+    """Wall clock of the stories: starts at the examples' now and moves with real time, or by leaps."""
+
+    def __init__(self) -> None:
+        self.offset = x.NOW + 10 - time.time()
+
+    def __call__(self) -> float:
+        return time.time() + self.offset
+
+    def leap(self, seconds: float) -> None:
+        self.offset += seconds
+
+
+@dataclass
+class Story:
+    """One running Slack side with its stores and the people around it."""
+
+    workspace: Any
+    people: People
+    views: Views
+    clock: Clock
+    converse: Converse
+    again: list[str] = field(default_factory=list)
+
+    async def show(self, incident: Incident) -> dict:
+        """Write the incident, hand it to the Slack side, and wait for its card to show this revision."""
+        await self.views.put(incident)
+        await self.converse.on_incident(changed(incident))
+        return await self.card(lambda m: True)
+
+    async def card(self, fits, who: str = "ana", timeout: float = 8.0) -> dict:
+        def is_card(message: dict) -> bool:
+            meta = message.get("metadata") or {}
+            return meta.get("event_type") == "middlewatch_incident" and fits(message)
+
+        return await self.people.as_user(who).wait_for_message(is_card, channel="ml-oncall", timeout=timeout)
+
+    async def calls(self) -> dict[str, int]:
+        return (await self.people.state())["counts"]
+
+
+def converse_for(workspace: Any, views: Views, clock: Clock, again: list[str], **more: Any) -> Converse:
+    async def investigate_again(incident_id: str) -> None:
+        again.append(incident_id)
+
+    given = {
+        "access": Access(BOT_TOKEN, APP_TOKEN, workspace.api_url), "policy": x.policy(), "log": views.log(),
+        "incidents": views, "telemetry": views, "changes": views, "cards": views, "nonces": views, "silences": views,
+        "flags": views, "investigate_again": investigate_again, "lineage": lambda tenant: Graph(), "runbooks": Shelf(),
+        "now": clock, "coalesce": 0.3,
+    }  # fmt: skip
+    return Converse(**(given | more))
+
+
+@contextlib.asynccontextmanager
+async def told(tmp_path: Path, rate_limits: bool = True, **more: Any):
+    clock = Clock()
+    async with await serve(data_dir=tmp_path / "workspace", manifest=MANIFEST, rate_limits=rate_limits) as workspace:
+        async with People(workspace.url) as people:
+            views, again = Views(clock), []
+            converse = converse_for(workspace, views, clock, again, **more)
+            await converse.start()
+            try:
+                yield Story(workspace, people, views, clock, converse, again)
+            finally:
+                await converse.stop()
+
+
+@pytest.fixture
+async def story(tmp_path: Path):
+    """A Slack side with the shipped people; the policy makes Ana and Chloé approvers and Ben a responder."""
+    async with told(tmp_path) as running:
+        yield running
