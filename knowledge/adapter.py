@@ -1,10 +1,10 @@
 """Low-rank corrections to the embedding model: a few hundred kilobytes that teach it alerts and runbooks.
 
-Every linear map `W x` of the encoder becomes `W x + 2 B A x` with thin A and B. Only those are trained; for use they are
-added into W, so that a corrected model costs not a microsecond more than the plain one.
+Every linear map `W x` of the encoder becomes `W x + 2 B A x` with thin A and B. Only those are trained; for use
+they are added into W, so that a corrected model costs not a microsecond more than the plain one.
 
-Trained contrastively: a question must be nearer to its runbook's best chunk than to the other runbooks in the batch and to a
-chunk that looks alike and is wrong.
+Trained contrastively: a question must be nearer to its runbook's best chunk than to the other runbooks in the batch
+and to a chunk that looks alike and is wrong.
 
 Reference: Hu et al., "LoRA", ICLR 2022; Henderson et al., "Efficient Natural Language Response Suggestion", 2017.
 """
@@ -51,7 +51,9 @@ def merge(model: Any, path: Path) -> None:
                 delta = held[f"{name}.b"].astype(np.float32) @ held[f"{name}.a"].astype(np.float32)
                 linear.weight += (SCALE * torch.from_numpy(delta)).to(linear.weight.dtype)
     except (OSError, KeyError, ValueError, RuntimeError) as broken:
-        raise Unavailable(f"{str(path)!r} is not an adapter for this model ({broken}); tune again, or leave it out") from broken
+        raise Unavailable(
+            f"{str(path)!r} is not an adapter for this model ({broken}); tune again, or leave it out"
+        ) from broken
 
 
 def train(
@@ -76,7 +78,9 @@ def train(
     optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01)
     steps = max(1, epochs * ((len(pairs) + BATCH - 1) // BATCH))
     warm = max(1, steps // 10)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda at: min(1.0, (at + 1) / warm) * max(0.05, 1 - at / steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda at: min(1.0, (at + 1) / warm) * max(0.05, 1 - at / steps)
+    )
     flat = [(book, text) for book, texts in enumerate(passages) for text in texts]
     done = 0
     for _ in range(epochs):
@@ -94,10 +98,16 @@ def train(
             done += 1
             if progress:
                 progress(done, steps)
-    return {f"{name}.{side}": weight.detach().numpy().astype(np.float16) for name, pair in wrapped.items() for side, weight in zip("ab", pair, strict=True)}
+    return {
+        f"{name}.{side}": weight.detach().numpy().astype(np.float16)
+        for name, pair in wrapped.items()
+        for side, weight in zip("ab", pair, strict=True)
+    }
 
 
-def _loss(model: Any, batch: list[tuple[str, int]], flat: list[tuple[int, str]], table: Any, draw: random.Random) -> Any:
+def _loss(
+    model: Any, batch: list[tuple[str, int]], flat: list[tuple[int, str]], table: Any, draw: random.Random
+) -> Any:
     """Cross-entropy of each question's own chunk among all chunks of the batch and the look-alikes."""
     import torch
 

@@ -120,7 +120,9 @@ def check(file: str, source: str, known: Known) -> tuple[FrontMatter, list[Compl
         mark = getattr(broken, "problem_mark", None)
         problem = getattr(broken, "problem", None) or "not readable"
         reader.error(
-            mark.line + 1 if mark else 0, f"front matter is not YAML: {problem}", "Quote the value, or fix the indentation"
+            mark.line + 1 if mark else 0,
+            f"front matter is not YAML: {problem}",
+            "Quote the value, or fix the indentation",
         )
         return FrontMatter(), reader.complaints
     except RecursionError:
@@ -138,9 +140,9 @@ class _Reader:
     def __init__(self, file: str, known: Known):
         self.file, self.known, self.complaints = file, known, []
         self.top = {
-            "title": self._text, "triggers": self._triggers, "applies_to": self._applies, "causes": self._ids("cause", known.causes),
-            "actions": self._ids("action", known.actions), "success": self._success, "owner": self._owner,
-            "last_verified": self._date, "review_every": self._duration,
+            "title": self._text, "triggers": self._triggers, "applies_to": self._applies,
+            "causes": self._ids("cause", known.causes), "actions": self._ids("action", known.actions),
+            "success": self._success, "owner": self._owner, "last_verified": self._date, "review_every": self._duration,
         }  # fmt: skip
 
     def error(self, line: int, what: str, remedy: str) -> None:

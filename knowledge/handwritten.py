@@ -66,7 +66,8 @@ class _Reader:
         tags = facts.get("tags") or []
         text = {key: str(facts.get(key, "")) for key in ("owner", "tier", "description")}
         return Node(
-            id=name, kind=kind, name=str(facts.get("name", name)), cadence=self._duration(facts, "cadence", name) or 0.0,
+            id=name, kind=kind, name=str(facts.get("name", name)),
+            cadence=self._duration(facts, "cadence", name) or 0.0,
             tags=tuple(sorted(map(str, tags if isinstance(tags, list) else [tags]))), **text,
         )  # fmt: skip
 

@@ -84,12 +84,13 @@ def remembered(incident: Incident) -> dict[str, Any]:
     signals = sorted({detection.signal for alert in incident.alerts for detection in alert.detections})
     said = incident.feedback[-1] if incident.feedback else None
     ran = bool(execution and execution.finished)
+    ranked = hypothesis.cause if hypothesis else None
     facts = {
         "incident": incident.id, "tenant": incident.tenant, "model": incident.model, "version": incident.version,
         "at": incident.opened, "kind": incident.kind, "severity": incident.severity, "signals": signals,
         "features": sorted({signal.split(":", 1)[1] for signal in signals if signal.startswith(_OF_A_FEATURE)}),
-        "cause": (said.true_cause if said and said.true_cause else hypothesis.cause.type if hypothesis and hypothesis.cause else ""),
-        "node": hypothesis.cause.node if hypothesis and hypothesis.cause else "",
+        "cause": said.true_cause if said and said.true_cause else ranked.type if ranked else "",
+        "node": ranked.node if ranked else "",
         "headline": hypothesis.headline if hypothesis else "", "action": plan.action if plan and ran else "",
         "verdict": outcome.verdict if outcome else "", "outcome": outcome.text if outcome else "",
         "minutes": round((incident.changed_at - incident.opened_at) / 60, 1), "feedback": said.verdict if said else "",

@@ -187,7 +187,9 @@ class Lineage:
     def encode(self) -> bytes:
         """The graph as JSON bytes, the same for the same graph."""
         nodes = [self.nodes[key] for key in sorted(self.nodes)]
-        return msgspec.json.encode(_Stored(nodes=nodes, edges=[self._edges[key] for key in sorted(self._edges)]))
+        return msgspec.json.encode(
+            _Stored(nodes=nodes, edges=[self._edges[key] for key in sorted(self._edges)]), order="sorted"
+        )
 
     @classmethod
     def decode(cls, encoded: bytes | None) -> "Lineage":

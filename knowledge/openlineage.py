@@ -98,8 +98,9 @@ def _job(event: dict[str, Any], job: str, at: float, state: str) -> Node:
     kind = _tag(tags, "kind") or {"TRAINING": "training_job", "LABELING": "label_job"}.get(job_type, "job")
     done = at if state == "complete" else 0.0
     return Node(
-        id=job, kind=kind if kind in KINDS else "job", name=_text(event["job"]["name"]), owner=_owner(facets), tags=tags,
-        tier=_tag(tags, "tier"), description=_text(_facet(facets, "documentation").get("description", "")), last_run=done,
+        id=job, kind=kind if kind in KINDS else "job", name=_text(event["job"]["name"]), owner=_owner(facets),
+        tags=tags, tier=_tag(tags, "tier"), last_run=done,
+        description=_text(_facet(facets, "documentation").get("description", "")),
         runs=(done,) if done else (), last_state=state, state_at=at if state else 0.0,
     )  # fmt: skip
 

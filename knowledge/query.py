@@ -1,7 +1,7 @@
 """What is being asked: an alert's words, the names in its expression, a question; each is compared in its own way.
 
-An expression (PromQL and its like) names metrics and label values; its functions, groupings, windows and label keys say how
-it is computed and not what it is about, so they are left out.
+An expression (PromQL and its like) names metrics and label values; its functions, groupings, windows and label keys
+say how it is computed and not what it is about, so they are left out.
 """
 
 import re
@@ -18,7 +18,9 @@ _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\
 _NOISE = re.compile(r"\[[^\]]*\]|[\"'`][^\"'`]*[\"'`]|\b[A-Za-z_]\w*\s*(?=\()")
 _NAME = re.compile(r"[A-Za-z_:][\w:.]*")
 _LABEL = re.compile(r"^\s*[\w.\-/]+\s*=[^=~\n{}()][^\n{}()]*$")
-_OPERATOR = re.compile(r"\b(?:and|or|unless|bool|offset|by|on|without|ignoring|group_left|group_right)\b", re.IGNORECASE)
+_OPERATOR = re.compile(
+    r"\b(?:and|or|unless|bool|offset|by|on|without|ignoring|group_left|group_right)\b", re.IGNORECASE
+)
 _PROSE = re.compile(r"[A-Za-z_]\w*[,;.]?\s+[A-Za-z_]\w*")
 _GRAMMAR = frozenset(["inf", "nan", "e"])
 _WHERE = frozenset(["namespace", "job", "instance", "pod", "endpoint", "cluster", "container"])
@@ -27,7 +29,9 @@ _CODE = re.compile(r"\w\s*[{(\[]|[<>=!]=|\s[<>*/]\s")
 
 
 class Query(msgspec.Struct, frozen=True):
-    """What is asked: the alert's words, its expression or names of things, and a question about them. Any may be empty."""
+    """What is asked: the alert's words, its expression or names of things, and a question about them. Any may be
+    empty.
+    """
 
     words: str = ""
     expression: str = ""
@@ -35,8 +39,8 @@ class Query(msgspec.Struct, frozen=True):
 
 
 def understood(text: str, expression: str = "", question: str = "") -> Query:
-    """A query from parts that may be mixed: label lines (`severity=critical`) are dropped, a last line that asks is the
-    question, and a text that is an expression is taken for one.
+    """A query from parts that may be mixed: label lines (`severity=critical`) are dropped, a last line that asks is
+    the question, and a text that is an expression is taken for one.
 
     >>> understood("PSI of temp is 3.1\\nseverity=critical\\nHow do I fix this?")
     Query(words='PSI of temp is 3.1', expression='', question='How do I fix this?')
@@ -44,7 +48,9 @@ def understood(text: str, expression: str = "", question: str = "") -> Query:
     lines = clean(text, MAX_TEXT).split("\n")
     if len(lines) > 1 and not question and _ASKS.match(lines[-1].strip()):
         question = lines.pop().strip()
-    said = " ".join(" ".join(line for line in lines if not _LABEL.match(line)).split()) or " ".join(" ".join(lines).split())
+    said = " ".join(" ".join(line for line in lines if not _LABEL.match(line)).split()) or " ".join(
+        " ".join(lines).split()
+    )
     if not expression and is_expression(said):
         said, expression = "", said
     return Query(said, clean(expression, MAX_TEXT), clean(question, MAX_TEXT))
@@ -64,7 +70,8 @@ def is_expression(text: str) -> bool:
 
 
 def names(expression: str) -> str:
-    """The names of metrics and the telling label values in an expression, as plain words; a text without any, as it is.
+    """The names of metrics and the telling label values in an expression, as plain words; a text without any, as it
+    is.
 
     >>> names('sum by (pod) (rate(http_requests_total{code="500", job="api"}[5m])) > 0.1')
     'http requests total 500'

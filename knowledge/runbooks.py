@@ -226,7 +226,7 @@ def _sections(body: str, offset: int) -> tuple[str, list[Section]]:
     ]
     title = next((name for _, _, level, name in marks if level == 1), "")
     sections, path, seen = [], [], {}
-    starts = [(0, 0, 0, "")] + marks
+    starts = [(0, 0, 0, ""), *marks]
     for (start, after, level, name), following in zip(starts, [*[m[0] for m in marks], len(lines)], strict=True):
         path = [*[above for above in path if above[0] < level], (level, name)] if level else path
         names = tuple(name for _, name in path if not (_ == 1 and name == title))

@@ -232,9 +232,10 @@ class Runbooks:
         front, today = book.front, self.today()
         return Passage(
             citation=RunbookCitation(
-                file=book.file, heading=section.heading or book.title, revision=book.revision, text=section.text[:MAX_PASSAGE],
-                relevance=round(found.relevance, 4), stale=front.stale(today),
+                file=book.file, heading=section.heading or book.title, revision=book.revision,
+                text=section.text[:MAX_PASSAGE], relevance=round(found.relevance, 4), stale=front.stale(today),
                 last_verified=front.last_verified.isoformat() if front.last_verified else None,
             ),
-            score=round(found.score, 4), title=book.title, causes=list(front.causes), actions=list(front.actions), owner=front.owner,
+            score=round(found.score, 4), title=book.title, causes=list(front.causes), actions=list(front.actions),
+            owner=front.owner,
         )  # fmt: skip

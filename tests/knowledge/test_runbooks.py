@@ -49,11 +49,20 @@ def test_front_matter_becomes_typed_values():
     assert complaints == []
     assert book.title == "PSI shift on a categorical feature"
     front = book.front
-    assert (front.detectors, front.signals, front.models, front.features) == (("psi",), ("feature",), ("fraud-*",), ("currency",))
+    assert (front.detectors, front.signals, front.models, front.features) == (
+        ("psi",),
+        ("feature",),
+        ("fraud-*",),
+        ("currency",),
+    )
     assert front.causes == ("schema_change", "unit_change")
     assert front.actions == ("ticket", "fallback", "rollback")
     assert (front.success.signal, front.success.below, front.success.within) == ("psi", 0.1, timedelta(minutes=30))
-    assert (front.owner, front.last_verified, front.review_every) == ("@ml-oncall", date(2026, 10, 2), timedelta(days=90))
+    assert (front.owner, front.last_verified, front.review_every) == (
+        "@ml-oncall",
+        date(2026, 10, 2),
+        timedelta(days=90),
+    )
 
 
 def test_sections_keep_their_heading_path_and_their_line():
