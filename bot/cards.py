@@ -283,7 +283,7 @@ def _not_executed(incident: Incident) -> str:
     for entry in reversed(incident.timeline):
         if entry.what == "not executed":
             return escape(entry.reason, 300)
-        if entry.what.startswith(("diagnosed", "approved")):
+        if entry.actor == "investigate" or entry.what.startswith("approved"):
             break
     return ""
 

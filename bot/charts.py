@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, RED, INK, SOFT, PAPER = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#1d1c1d", "#616061", "#ffffff",
 )  # fmt: skip
-WIDTH, DPI = 7.2, 160
-"""Inches and dots per inch: 1,152 pixels wide, sharp on a phone, about 60 kB."""
+WIDTH, DPI = 5.4, 210
+"""Inches and dots per inch: 1,134 pixels wide, letters large enough for a phone, about 70 kB."""
 
 _one_at_a_time = threading.Lock()
 
@@ -86,7 +86,7 @@ def _figure(rows: int) -> tuple[Figure, Sequence[Axes]]:
     matplotlib.use("Agg")
     from matplotlib.figure import Figure as NewFigure
 
-    figure = NewFigure(figsize=(WIDTH, 2.5 * rows + 0.35), dpi=DPI, facecolor=PAPER, layout="constrained")
+    figure = NewFigure(figsize=(WIDTH, 2.2 * rows + 0.3), dpi=DPI, facecolor=PAPER, layout="constrained")
     figure.get_layout_engine().set(h_pad=0.12, w_pad=0.12, hspace=0.08)
     axes = figure.subplots(rows, 1, squeeze=False)[:, 0]
     for axis in axes:
@@ -115,15 +115,15 @@ def _bars(axis: Axes, d: Detection) -> None:
     assert current is not None
     before, after, labels = _shares(reference), _shares(current), reference.labels()
     kept = [i for i in range(len(labels)) if i < len(after) and (before[i] or after[i] or i < len(labels) - 2)]
-    kept = sorted(sorted(kept, key=lambda i: -max(before[i], after[i]))[:14])
+    kept = sorted(sorted(kept, key=lambda i: -max(before[i], after[i]))[:12])
     at = range(len(kept))
     left, right = [x - 0.21 for x in at], [x + 0.21 for x in at]
     axis.bar(left, [100 * before[i] for i in kept], 0.4, color=BLUE, label="reference")
     axis.bar(right, [100 * after[i] for i in kept], 0.4, color=ORANGE, label="now", hatch="//", edgecolor=PAPER)
     axis.set_xticks(
-        list(at), [name(labels[i], 14).replace("<=", "≤") for i in kept], rotation=0 if len(kept) <= 8 else 35
+        list(at), [name(labels[i], 14).replace("<=", "≤") for i in kept], rotation=0 if len(kept) <= 6 else 35
     )
-    if len(kept) > 8:
+    if len(kept) > 6:
         for tick in axis.get_xticklabels():
             tick.set_horizontalalignment("right")
     axis.yaxis.set_major_formatter(lambda v, _: f"{v:.0f}%")
@@ -174,12 +174,12 @@ def _line(
         what = clean(f"{change.kind} {change.target} {change.to or ''}", 34)
         style = (0, (4, 2)) if n % 2 else (0, (1, 1.5))
         axis.axvline(datetime.fromtimestamp(float(change.at), UTC), color=GREEN, linestyle=style, label=what)
-    locator = AutoDateLocator(maxticks=6)
+    locator = AutoDateLocator(maxticks=5)
     axis.xaxis.set_major_locator(locator)
     axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    columns = 3
+    columns = 2
     rows = -(-len(axis.get_legend_handles_labels()[1]) // columns)
-    _title(axis, f"{signal_plain(signal)}: {measure} over time (UTC)", pad=6 + 19 * rows)
+    _title(axis, f"{signal_plain(signal)}: {measure} over time (UTC)", pad=8 + 16 * rows)
     axis.legend(
         frameon=False, fontsize=9.5, labelcolor=INK, ncols=columns, loc="lower left", bbox_to_anchor=(-0.012, 0.99),
         columnspacing=1.2, handlelength=1.6,

@@ -138,8 +138,8 @@ def _cosine(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 _STOP = frozenset(
-    """a an and are at be can could do does for from has have how i in is it its me my of on or our please should so tell
-    that the there this to was we were will with would you""".split()  # noqa: SIM905
+    """a an and are at be can could do does for from has have how i in is it its me my of on or our please should so
+    tell that the there this to was we were will with would you""".split()  # noqa: SIM905
 )
 
 

@@ -34,6 +34,8 @@ async def steer(desk: Desk, incident: Incident, person: Person, text: str) -> st
 
     await desk.log.change(incident.id, change)
     if stop:
-        return "Stopped. What is known stays on the card; `Investigate again` starts afresh."
+        return (
+            "Noted. A result already on its way may still arrive; nothing new is looked at until somebody asks again."
+        )
     await desk.investigate_again(incident.id)
     return f"Investigating again with: {escape(words, 200)}"

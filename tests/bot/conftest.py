@@ -77,15 +77,17 @@ def converse_for(workspace: Any, views: Views, clock: Clock, again: list[str], *
 @contextlib.asynccontextmanager
 async def told(tmp_path: Path, rate_limits: bool = True, **more: Any):
     clock = Clock()
-    async with await serve(data_dir=tmp_path / "workspace", manifest=MANIFEST, rate_limits=rate_limits) as workspace:
-        async with People(workspace.url) as people:
-            views, again = Views(clock), []
-            converse = converse_for(workspace, views, clock, again, **more)
-            await converse.start()
-            try:
-                yield Story(workspace, people, views, clock, converse, again)
-            finally:
-                await converse.stop()
+    async with (
+        await serve(data_dir=tmp_path / "workspace", manifest=MANIFEST, rate_limits=rate_limits) as workspace,
+        People(workspace.url) as people,
+    ):
+        views, again = Views(clock), []
+        converse = converse_for(workspace, views, clock, again, **more)
+        await converse.start()
+        try:
+            yield Story(workspace, people, views, clock, converse, again)
+        finally:
+            await converse.stop()
 
 
 @pytest.fixture

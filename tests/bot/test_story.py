@@ -39,7 +39,7 @@ async def test_first_card_then_hypothesis_in_place(story):
 
 
 async def test_approve_and_be_refused(story):
-    """A responder's approval is refused in the dialog; an approver's makes the incident approved, by compare-and-set."""
+    """A responder's approval is refused in the dialog; an approver's makes the incident approved."""
     await story.show(x.diagnosed(p=x.plan(created=story.clock())))
     view = await review(story, "ben")
     assert "only an approver can approve" in text_of(view)
@@ -60,7 +60,7 @@ async def test_approve_and_be_refused(story):
 
 
 async def test_two_pairs_of_eyes(story):
-    """Where two must approve, one person twice is refused, the other approver is asked by direct message with a link."""
+    """Where two must approve, one person twice is refused, the other approver is asked with a link."""
     await story.show(x.diagnosed(p=x.plan(created=story.clock(), required=2)))
     ana, chloe = story.people.as_user("ana"), story.people.as_user("chloe")
     await ana.submit(await review(story, "ana"), {"reason": "seen it"})
