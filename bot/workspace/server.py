@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -142,17 +143,17 @@ async def serve(
 def run(
     host: str = "127.0.0.1", port: int = 8765, *, started: Callable[[Workspace], None] | None = None, **options
 ) -> None:
-    """Serve until interrupted (blocking). `started` is called once with the running workspace; the
+    """Serve until SIGINT or SIGTERM (blocking). `started` is called once with the running workspace; the
     remaining options are those of `serve`."""
 
     async def main() -> None:
+        stop = asyncio.Event()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
         async with await serve(host, port, **options) as workspace:
             log.info("workspace at %s", workspace.url)
             if started is not None:
                 started(workspace)
-            await asyncio.Event().wait()
+            await stop.wait()
 
-    try:
-        asyncio.run(main())
-    except KeyboardInterrupt:
-        log.info("workspace stopped")
+    asyncio.run(main())

@@ -47,10 +47,11 @@ def sidebar(people: list[dict], viewer: str, places: list[dict], here: str, app:
     """Who one is, the app, the channels, the direct message. `places`: id, name, unread, mentions."""
     me = next(p for p in people if p["id"] == viewer)
     others = "".join(
-        f'<li><a href="?as={esc(p["name"])}" data-as="{esc(p["name"])}"{" aria-current=true" if p is me else ""}>'
+        f'<li><a href="?as={esc(p["name"])}" data-as="{esc(p["name"])}">'
         f"{avatar(p['id'], p['real_name'], False)}<span><b>{esc(p['real_name'])}</b>"
         f"<small>{esc(p['title'] or p['kind'])}</small></span></a></li>"
         for p in people
+        if p is not me
     )
     who = (
         f'<details class="who"><summary aria-label="Acting as {esc(me["real_name"])}; switch person">'
@@ -66,7 +67,7 @@ def sidebar(people: list[dict], viewer: str, places: list[dict], here: str, app:
     if app["home"]:
         current = ' aria-current="page"' if here == "home" else ""
         home = f'<a class="place" href="?home=1" data-home{current}><i>{icon("home")}</i>Home</a>'
-    dm = "".join(_place(p, here, f"<i>{face}</i>{esc(app['name'])}{lamp}", viewer) for p in places if p["im"])
+    dm = "".join(_place(p, here, f"<i>{face}</i>Messages{lamp}", viewer) for p in places if p["im"])
     return (
         f'{who}<h2>Channels</h2>{channels}<h2>{esc(app["name"])}</h2>{home}{dm}'
         f'<p class="app-state">{esc(app["name"])} is {said}.</p>'

@@ -252,6 +252,11 @@ document.addEventListener("click", (event) => {
   if (on("[data-shut]")) { on("dialog").close(); return; }
   if ((hit = on("[data-control]"))) { post(`/workspace/${hit.dataset.control}`, {}).then(() => read("panel")); return; }
   if (on("#show-panel")) { read("panel").then(() => $("panel").showModal()); return; }
+  if (matchMedia("(hover: none)").matches) {
+    const tapped = on(".message");
+    document.querySelectorAll(".message.tapped").forEach((m) => m !== tapped && m.classList.remove("tapped"));
+    if (tapped && !on("a, button, summary, input, select, textarea, label")) tapped.classList.toggle("tapped");
+  }
   if (on("#theme")) { const dark = getComputedStyle(document.documentElement).colorScheme === "dark"; theme(dark ? "light" : "dark"); }
 });
 
