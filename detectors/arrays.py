@@ -1,0 +1,118 @@
+"""The flat arrays the kernel works on: `Ref` never changes, `State` is all that changes, so a snapshot copies `State`.
+
+Column `c` owns the bins `off[c]:off[c+1]`; its last two are null and unseen.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+RING = 256
+LEVELS = 11
+FINE = 9
+"""Windows of up to 256 blocks slide block by block; the two longest, of 512 and 1,024, by 16 blocks."""
+COARSE = 16
+LONG = 64
+CELLS = 48
+GROUPS = 4
+"""data_drift, quality, prediction_drift, latency"""
+SAMPLE = 256
+QUIET = -9.0
+"""Log evidence of a window that did not pass the screen: it adds nothing to the sum."""
+
+
+class Ref(NamedTuple):
+    """What the reference says. T bins, C columns, V of them numbers, K seasonal bins."""
+
+    off: np.ndarray  # i8[C+1]
+    group: np.ndarray  # i8[C]
+    weight: np.ndarray  # f8[C] sums to one within each group
+    special_weight: np.ndarray  # f8[C] sums to 1/3 over features
+    ranged: np.ndarray  # u1[C] whether first and last proper bin lie outside the reference's range
+    value_row: np.ndarray  # i8[C] row of the column in X, or -1
+    p: np.ndarray  # f8[T] shares of the reference
+    season: np.ndarray  # i8[C] offset of the column's bins in `cell`, or -1
+    cell: np.ndarray  # f4[CELLS, K] shares per hour of day and day type
+    deff: np.ndarray  # f8[LEVELS, C] design effect of a window of 2**k blocks
+    deff_special: np.ndarray  # f8[3, LEVELS, C] the same of null, unseen and out-of-range counts
+    p_special: np.ndarray  # f8[3, C]
+    m: np.ndarray  # f8[C] effective rows of the reference
+    rate: np.ndarray  # f8[1] rows per second of the reference while busy; 0 unknown
+    clip: np.ndarray  # f8[2, V] values are held within these for block means
+    step: (
+        np.ndarray
+    )  # f8[8, C] intercept, slope, scale, scale after a gap, degrees of freedom, bound, bound after a gap, spread
+    gap: np.ndarray  # f8[3] seconds: from here it is a gap, beyond this unknown, longest usual three blocks
+    uses: np.ndarray  # u1[2, C] whether e_detector, step watch the column
+    clock: np.ndarray  # i8[<=4] columns that tell the hour best
+
+
+class State(NamedTuple):
+    ring: np.ndarray  # u1[RING, T] counts of the last blocks
+    ring_cell: np.ndarray  # u1[RING, CELLS]
+    ring_rows: np.ndarray  # i8[RING]
+    long: np.ndarray  # i4[LONG, T] counts of the last runs of 16 blocks
+    long_cell: np.ndarray  # i4[LONG, CELLS]
+    long_rows: np.ndarray  # i8[LONG]
+    long_time: np.ndarray  # f8[LONG] first event time
+    ring_time: np.ndarray  # f8[2, RING] first and last event time
+    sums: np.ndarray  # i4[LEVELS, T] counts of the last 2**k blocks
+    sum_cell: np.ndarray  # i4[LEVELS, CELLS]
+    sum_rows: np.ndarray  # i8[LEVELS]
+    evidence: np.ndarray  # f8[LEVELS, C] log evidence, as last computed
+    special: np.ndarray  # f8[3, LEVELS, C]
+    jump: np.ndarray  # f8[C] log evidence of a step in the last two blocks
+    means: np.ndarray  # f8[3, C] of the last three blocks
+    total: np.ndarray  # f8[GROUPS]
+    blocks: np.ndarray  # i8[4] blocks since reset; blocks since the means were cut; blocks ever; hours the clock is off
+    window: np.ndarray  # i8[T] counts since the window opened
+    moments: np.ndarray  # f8[5, V] finite values of the window: n, sum, sum of squares, least, greatest
+    sample: np.ndarray  # f8[V, SAMPLE]
+    sampled: np.ndarray  # i8[2] rows since the window opened, stride
+
+
+def new_state(bins: int, columns: int, values: int) -> State:
+    """An empty state for T bins, C columns, V number columns."""
+    state = State(
+        np.zeros((RING, bins), np.uint8), np.zeros((RING, CELLS), np.uint8), np.zeros(RING, np.int64),
+        np.zeros((LONG, bins), np.int32), np.zeros((LONG, CELLS), np.int32), np.zeros(LONG, np.int64), np.zeros(LONG),
+        np.zeros((2, RING)), np.zeros((LEVELS, bins), np.int32), np.zeros((LEVELS, CELLS), np.int32),
+        np.zeros(LEVELS, np.int64), np.full((LEVELS, columns), QUIET), np.full((3, LEVELS, columns), QUIET),
+        np.full(columns, QUIET), np.full((3, columns), np.nan), np.zeros(GROUPS), np.zeros(4, np.int64),
+        np.zeros(bins, np.int64), np.zeros((5, values)), np.zeros((values, SAMPLE)), np.array([0, 1], np.int64),
+    )  # fmt: skip
+    open_window(state)
+    return state
+
+
+def open_window(state: State) -> None:
+    """Start a new window: counts, moments and sample."""
+    state.window[:] = 0
+    state.moments[:] = 0
+    state.moments[3], state.moments[4] = np.inf, -np.inf
+    state.sampled[0], state.sampled[1] = 0, 1
+
+
+def reset(state: State, keep_means: bool = True) -> None:
+    """Forget every count of the sliding windows; the open window stays."""
+    for array in (
+        state.ring,
+        state.ring_cell,
+        state.ring_rows,
+        state.long,
+        state.long_cell,
+        state.long_rows,
+        state.sums,
+        state.sum_cell,
+        state.sum_rows,
+    ):
+        array[:] = 0
+    for array in (state.evidence, state.special, state.jump):
+        array[:] = QUIET
+    state.total[:] = 0
+    state.blocks[0] = 0
+    if not keep_means:
+        state.blocks[1] = 0
+        state.means[:] = np.nan

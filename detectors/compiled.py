@@ -1,0 +1,142 @@
+"""A reference made ready for the kernel: flat arrays, and the way from a batch of rows to bin numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detectors import bins as bin_maker
+from detectors.baseline import Column, Reference
+from detectors.options import Options
+from detectors.relation import residuals
+from detectors.rows import Rows
+
+GROUP = {"feature": 0, "relation": 0, "score": 2, "confidence": 2, "latency": 3}
+KINDS = ("data_drift", "quality", "prediction_drift", "latency")
+_EMPTY = np.zeros(0)
+
+
+class Compiled:
+    """`ref` for the kernel; `columns` in its order; `encode` turns rows into codes and numbers."""
+
+    def __init__(self, reference: Reference, options: Options):
+        self.reference = reference
+        watched = [c for c in reference.columns if c.family in GROUP]
+        self.columns: list[Column] = watched[: options.max_features + 4]
+        self.left_out = [c.signal for c in watched[options.max_features + 4 :]]
+        self.number = [i for i, c in enumerate(self.columns) if c.bins.kind == "number"]
+        self.row = {self.columns[i].signal: v for v, i in enumerate(self.number)}
+        self.tables = [c.bins.table() if c.bins.kind in ("category", "boolean") else {} for c in self.columns]
+        self.sizes = np.array([c.bins.size for c in self.columns], np.int64)
+        self.off = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
+        self.counts = np.array([n for c in self.columns for n in c.counts])
+        self.cuts = np.array([cut for i in self.number for cut in self.columns[i].bins.cuts])
+        self.cut_off = np.concatenate([[0], np.cumsum([len(self.columns[i].bins.cuts) for i in self.number])]).astype(
+            np.int64
+        )
+        self.null = np.array([self.columns[i].bins.null for i in self.number], np.int64)
+        self.names = {c.signal for c in self.columns}
+        self.importance = self._importance(options)
+        self.deff = np.array([c.deff for c in self.columns]).T.reshape(-1, len(self.columns))
+        self.relation = self._relate()
+        self.ref = self._ref(options)
+
+    def _relate(self) -> Any:
+        relation = self.reference.relation
+        if relation is None or not all(name in self.row for name in relation.inputs):
+            return None
+        self.relation_in = np.array([self.row[name] for name in relation.inputs])
+        pairs = [(f"relation:{name.partition(':')[2]}", r) for r, name in enumerate(relation.named)]
+        self.relation_out = np.array([self.row[name] for name, _ in pairs if name in self.row], np.int64)
+        self.relation_pick = np.array([r for name, r in pairs if name in self.row], np.int64)
+        return relation
+
+    def _importance(self, options: Options) -> np.ndarray:
+        """Sums to one over the features; half of it equal, so that no feature goes unwatched."""
+        given = np.array([options.importance.get(c.signal.partition(":")[2], 0.0) for c in self.columns])
+        feature = np.array([c.family in ("feature", "relation") for c in self.columns])
+        weight = np.zeros(len(self.columns))
+        for family in set(GROUP.values()):
+            here = np.array([GROUP[c.family] == family for c in self.columns])
+            if here.any():
+                weight[here] = 1 / here.sum()
+        total = given[feature].sum() if feature.any() else 0.0
+        if total > 0:
+            weight[feature] = 0.5 * weight[feature] + 0.5 * given[feature] / total
+        return weight
+
+    def _ref(self, options: Options) -> Any:
+        from detectors.arrays import CELLS, Ref
+
+        columns = self.columns
+        share = [(np.array(c.counts) + 0.5) / (sum(c.counts) + 0.5 * c.bins.size) for c in columns]
+        seasonal = [c for c in columns if c.season is not None]
+        place, at = {}, 0
+        for c in seasonal:
+            place[c.signal], at = at, at + c.bins.size
+        cell = (
+            np.concatenate([np.array(c.season, np.float32) for c in seasonal], axis=1)
+            if seasonal
+            else np.zeros((CELLS, 1), np.float32)
+        )
+        feature = np.array([c.family == "feature" for c in columns])
+        uses = np.array(
+            [
+                [name in options.watches("feature" if c.family == "relation" else c.family) for c in columns]
+                for name in ("e_detector", "step")
+            ],
+            np.uint8,
+        )
+        quality = float("quality" in options.watches("quality"))
+        numbers = [columns[i] for i in self.number]
+        return Ref(
+            self.off, np.array([GROUP[c.family] for c in columns], np.int64), self.importance,
+            quality * np.where(feature, 1 / (3 * max(feature.sum(), 1)), 0.0),
+            np.array([c.bins.kind == "number" and bool(c.bins.cuts) for c in columns], np.uint8),
+            np.array([self.row.get(c.signal, -1) for c in columns], np.int64),
+            np.concatenate(share) if share else _EMPTY, np.array([place.get(c.signal, -1) for c in columns], np.int64),
+            np.ascontiguousarray(cell), np.ascontiguousarray(self.deff),
+            np.array([c.deff_special for c in columns]).transpose(1, 2, 0).copy(),
+            np.array([c.expected_special for c in columns]).T.copy(),
+            np.array([max(sum(c.counts) / c.whole, 1.0) for c in columns]), np.array([self.reference.rate]),
+            np.array([c.clip for c in numbers]).T.reshape(2, len(numbers)).copy(),
+            np.array([c.step for c in columns]).T.copy(), np.array(self.reference.gap), uses, self._clock(),
+        )  # fmt: skip
+
+    def _clock(self) -> np.ndarray:
+        """The columns that tell the hour best, four at most: they say whether the clocks were moved."""
+        telling = [i for i, c in enumerate(self.columns) if c.season is not None and c.season_gain > 0.05]
+        return np.array(sorted(telling, key=lambda i: -self.columns[i].season_gain)[:4], np.int64)
+
+    def encode(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        """(codes i2[C, n], numbers f8[V, n]) of a batch. A column that did not come is null throughout."""
+        from detectors.kernel import bin_numbers
+
+        n = len(rows)
+        codes = np.empty((len(self.columns), n), np.int16)
+        numbers = np.empty((len(self.number), n))
+        wrong: list[tuple[int, np.ndarray]] = []
+        for v, i in enumerate(self.number):
+            values = rows.columns.get(self.columns[i].signal)
+            if values is None:
+                numbers[v] = np.nan
+            elif isinstance(values, np.ndarray):
+                numbers[v] = values
+            else:
+                numbers[v], mask = bin_maker.numbers(values)
+                if mask is not None:
+                    wrong.append((i, mask))
+        if self.relation is not None:
+            found = residuals(self.relation, numbers[self.relation_in])
+            numbers[self.relation_out] = found[self.relation_pick]
+        binned = np.empty((len(self.number), n), np.int16)
+        bin_numbers(numbers, self.cuts, self.cut_off, self.null, binned)
+        codes[self.number] = binned
+        for i, mask in wrong:
+            codes[i, mask] = self.columns[i].bins.unseen
+        for i, column in enumerate(self.columns):
+            if column.bins.kind != "number":
+                values = rows.columns.get(column.signal)
+                codes[i] = column.bins.null if values is None else bin_maker.codes(column.bins, values, self.tables[i])
+        return codes, numbers

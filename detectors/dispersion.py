@@ -1,0 +1,64 @@
+"""How much less dependent rows count: design effects per window length, measured on the reference in time order.
+
+The variance of block counts over its multinomial value (Kish 1965, "Survey Sampling"). Rows of a session, of an hour of
+weather or of a batch say nearly the same thing many times; a window's counts are divided by this before they are
+weighed, so that such rows neither alarm by themselves nor hide a change for long.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+MARGIN = 1.3
+LEVELS = 11
+
+
+def windows(blocks: np.ndarray, k: int) -> np.ndarray:
+    """Sums over every run of 2**k consecutive blocks; `blocks` is [N, bins]."""
+    total = np.vstack([np.zeros((1, blocks.shape[1])), np.cumsum(blocks, axis=0, dtype=np.float64)])
+    length = 1 << k
+    return total[length:] - total[:-length]
+
+
+def growing(raw: list[float], levels: int, rows: float, block: float) -> tuple[np.ndarray, float]:
+    """Design effects for all levels from those measured, and that of the whole reference; never falling, >= 1.
+
+    Beyond what could be measured the growth last seen goes on.
+    """
+    known = [max(d, 1e-3) for d in raw] or [1.0]
+    growth = min(max(known[-1] / known[-2], 1.0), 2.0) if len(known) > 1 else 1.0
+    full = known + [known[-1] * growth ** (i + 1) for i in range(levels - len(known))]
+    whole = full[-1] * growth ** max(np.log2(max(rows, 1.0) / (block * 2 ** (levels - 1))), 0.0)
+    return np.maximum.accumulate(np.maximum(np.array(full) * MARGIN, 1.0)), float(max(whole * MARGIN, 1.0))
+
+
+def design_effects(blocks: np.ndarray, expected: np.ndarray, block: float) -> tuple[np.ndarray, float]:
+    """(design effect per level, design effect of the whole reference) of block counts against their expectation.
+
+    `blocks` and `expected` are [N, bins]. Bins that hold fewer than five rows in all are left out.
+    """
+    held = blocks.sum(axis=0) >= 5
+    rows = float(blocks.sum())
+    if held.sum() < 2 or len(blocks) < 8:
+        return np.full(LEVELS, 1.0 if len(blocks) >= 8 else MARGIN), 1.0
+    raw = []
+    for k in range(LEVELS):
+        share = len(blocks) / (1 << k)
+        if share < 8:
+            break
+        seen, usual = windows(blocks, k)[:, held], windows(expected, k)[:, held]
+        usual = np.maximum(usual, 1e-9)
+        chi = ((seen - usual) ** 2 / usual).sum(axis=1) / (held.sum() - 1)
+        noise = 1 + np.sqrt(2 / (share * max(held.sum() - 1, 1)))
+        raw.append(float(chi.mean() / (1 - 1 / share) * noise))
+    return growing(raw, LEVELS, rows, block)
+
+
+def rate_effects(hits: np.ndarray, rows: np.ndarray, default: np.ndarray) -> np.ndarray:
+    """The same for the count of one thing per block; `default` where the reference shows it too seldom to measure."""
+    if hits.sum() < 5 or len(hits) < 8:
+        return default
+    p = hits.sum() / rows.sum()
+    pair = np.stack([hits, rows - hits], axis=1)
+    usual = np.stack([rows * p, rows * (1 - p)], axis=1)
+    return design_effects(pair, usual, float(rows.mean()))[0]

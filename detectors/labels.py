@@ -1,0 +1,230 @@
+"""Labels joined to their predictions, minutes or months later, and the error watched from there on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from core.findings import Detection, Summary
+from detectors import base
+from detectors.baseline import ErrorReference
+from detectors.bins import truth_of
+from detectors.dispersion import rate_effects
+from detectors.options import Options
+
+TRUE = frozenset({"true", "1", "1.0", "yes", "t"})
+
+
+class Served(Struct, frozen=True, array_like=True):
+    """What is kept of a prediction until its label comes."""
+
+    at: float
+    version: str
+    score: float | None
+    prediction: Any
+    segment: str = ""
+
+
+class Memory:
+    """The last predictions of a model by id, oldest forgotten first; and labels that came before their prediction."""
+
+    def __init__(self, most: int):
+        self.most = most
+        self.served: dict[str, Served] = {}
+        self.early: dict[str, Any] = {}
+
+    def keep(self, ids: list[str], served: list[Served]) -> None:
+        """Remember predictions; the oldest go when there are too many."""
+        self.served.update(zip(ids, served, strict=True))
+        for _ in range(len(self.served) - self.most):
+            del self.served[next(iter(self.served))]
+
+    def take(self, label_id: str) -> Served | None:
+        """The prediction of this id, once."""
+        return self.served.pop(label_id, None)
+
+    def wait(self, label_id: str, label: Any) -> None:
+        """A label whose prediction is not here (yet)."""
+        self.early[label_id] = label
+        if len(self.early) > self.most // 4:
+            del self.early[next(iter(self.early))]
+
+
+def positive(value: Any) -> bool:
+    """Whether a label or prediction of a binary model says yes: 1, true, "yes" in any usual spelling."""
+    return str(truth_of(value)).lower() in TRUE
+
+
+def task_of(served: Served, label: Any) -> str:
+    """binary, multiclass or regression, guessed from one pair."""
+    if served.prediction is None:
+        inside = served.score is not None and 0.0 <= served.score <= 1.0
+        return "binary" if inside and str(truth_of(label)) in ("true", "false") else "regression"
+    numeric = isinstance(label, float) or (
+        isinstance(label, int) and not isinstance(label, bool) and label not in (0, 1)
+    )
+    return "regression" if numeric and isinstance(served.prediction, int | float) else "multiclass"
+
+
+def error_of(task: str, served: Served, label: Any, threshold: float) -> float | None:
+    """1 for a wrong class, 0 for a right one; the absolute error of a number; None where it cannot be told."""
+    if task == "regression":
+        guess = served.prediction if served.prediction is not None else served.score
+        if isinstance(guess, bool | int | float) and isinstance(label, bool | int | float):
+            return abs(float(guess) - float(label))
+        return None
+    if served.prediction is not None:
+        said, truth = truth_of(served.prediction), truth_of(label)
+        return float(said != truth)
+    if served.score is None:
+        return None
+    return float((served.score >= threshold) != positive(label))
+
+
+def learn_errors(errors: np.ndarray, task: str) -> ErrorReference:
+    """The reference of the error from errors in event-time order (at least 50)."""
+    errors = errors[np.isfinite(errors)]
+    hits = (errors > cut_of(task, errors)).astype(float)
+    blocks = hits[: len(hits) // 25 * 25].reshape(-1, 25).sum(axis=1)
+    deff = rate_effects(blocks, np.full(len(blocks), 25.0), np.full(11, 2.0)) if len(blocks) else np.ones(11)
+    # Ten windows are the least from which a spread can be told.
+    measured = deff[: max(int(np.log2(max(len(blocks) / 10, 1))) + 1, 1)]
+    return ErrorReference(
+        rows=len(errors), mean=float(errors.mean()), std=float(errors.std()), deff=float(measured.max()), task=task,
+        quality={"cut": cut_of(task, errors)},
+    )  # fmt: skip
+
+
+def cut_of(task: str, errors: np.ndarray) -> float:
+    """Errors above this count as wrong: half for classes, the reference's 80% for numbers."""
+    return float(np.quantile(errors, 0.8)) if task == "regression" and len(errors) else 0.5
+
+
+class ErrorWatch:
+    """The error of one model version, against the reference of its model."""
+
+    def __init__(self, options: Options, reference: ErrorReference | None, task: str = ""):
+        self.options, self.task = options, task or options.task
+        self.learning: list[float] = []
+        self.times: list[float] = []
+        self.stride = 1
+        self.rows = 0
+        self.detectors: dict[str, base.Detector] = {}
+        self.fired: dict[str, float] = {}
+        self.calm_rows = 0
+        self.calm_sum = 0.0
+        self.window: list[float] = []
+        self.window_start = self.window_end = 0.0
+        self.reference = reference
+        if reference is not None:
+            self._arm()
+
+    def _arm(self) -> None:
+        r = self.reference
+        self.task = r.task
+        self.cut = r.quality.get("cut", 0.5)
+        rate = r.mean if r.task != "regression" else 0.2
+        worth = r.rows / r.deff
+        share = np.full(max(r.rows, 2), 0.0)
+        share[: max(round(rate * len(share)), 0)] = 1.0
+        numbers = np.array([r.mean - r.std, r.mean + r.std])
+        for name in self.options.watches("error"):
+            values = share if name == "e_detector_error" or r.task != "regression" else numbers
+            learned = base.Learned(counts=np.zeros(0), values=values, deff=np.array([r.deff]), worth=worth)
+            self.detectors[name] = base.load(name)(learned, self.options.arl_blocks)
+
+    def when(self, row: int) -> float:
+        """Event time of the prediction that was the row-th to get its label, as near as kept."""
+        return self.times[min(row // self.stride, len(self.times) - 1)] if self.times else 0.0
+
+    def add(self, errors: np.ndarray, at: np.ndarray) -> tuple[list[Detection], int]:
+        """Errors in the order their labels came: (detections, rows of calm if the trouble ended here, else 0)."""
+        self._note(at)
+        self.window += errors.tolist()
+        self.window_start = float(at.min()) if not self.window_end else min(self.window_start, float(at.min()))
+        self.window_end = max(self.window_end, float(at.max()))
+        if self.reference is None:
+            self.learning += errors.tolist()
+            if len(self.learning) >= self.options.error_rows:
+                self.reference = learn_errors(np.array(self.learning), self.task)
+                self.learning = []
+                self._arm()
+            return [], 0
+        found = []
+        for name, detector in self.detectors.items():
+            data = (errors > self.cut).astype(float) if name == "e_detector_error" else errors
+            finding = detector.update(data)
+            if finding is not None and finding.direction == "up" and not self.fired:
+                detection = self._detection(name, finding, float(at.max()))
+                if detection is not None:
+                    found.append(detection)
+        if found:
+            self.fired = {d.detector: d.effect or 0.0 for d in found}
+            self.calm_rows, self.calm_sum = 0, 0.0
+            return found[:1], 0
+        return [], self._calm(errors)
+
+    def _note(self, at: np.ndarray) -> None:
+        for value in at.tolist():
+            if self.rows % self.stride == 0:
+                self.times.append(value)
+                if len(self.times) >= 1_024:
+                    self.times, self.stride = self.times[::2], self.stride * 2
+            self.rows += 1
+
+    def _calm(self, errors: np.ndarray) -> int:
+        """Rows of calm when the mean error over `calm_rows` labels is nearer to the reference than to the trouble."""
+        if not self.fired:
+            return 0
+        self.calm_rows += len(errors)
+        self.calm_sum += float(errors.sum())
+        if self.calm_rows < self.options.calm_rows:
+            return 0
+        rows, mean = self.calm_rows, self.calm_sum / self.calm_rows
+        self.calm_rows, self.calm_sum = 0, 0.0
+        if mean - self.reference.mean >= 0.5 * max(self.fired.values()):
+            return 0
+        self.fired = {}
+        for detector in self.detectors.values():
+            detector.reset()
+        return rows
+
+    def _detection(self, name: str, finding: base.Finding, at: float) -> Detection | None:
+        r = self.reference
+        # Detectors count rows from their own last reset; both began with this watch or at the end of a trouble.
+        begun = self.rows - getattr(self.detectors[name], "rows", 0)
+        row = max(begun + finding.onset if begun >= 0 else finding.onset, 0)
+        rise = finding.effect
+        if rise < min(self.options.min_effect, 0.25 * max(r.mean, 1e-9)):
+            return None
+        now = Summary(rows=self.rows - row, mean=r.mean + rise)
+        return Detection(
+            detector=name,
+            signal="error",
+            kind="concept_drift",
+            at=at,
+            onset=self.when(row),
+            row=self.rows,
+            onset_row=row,
+            statistic=finding.statistic,
+            threshold=finding.threshold,
+            effect=rise,
+            direction="up",
+            reference=Summary(rows=r.rows, mean=r.mean, std=r.std),
+            current=now,
+            window_start=self.when(row),
+            window_end=at,
+            false_alarms_per_week=None,
+            detail=f"error {r.mean:.3g} -> {r.mean + rise:.3g} since row {row}",
+        )
+
+    def closed(self) -> tuple[float, float, Summary] | None:
+        """(start, end, summary) of the labels since the last window, when they are enough for one."""
+        if len(self.window) < self.options.window_rows:
+            return None
+        values = np.array(self.window)
+        start, end = self.window_start, self.window_end
+        self.window, self.window_start, self.window_end = [], 0.0, 0.0
+        return start, end, Summary(rows=len(values), mean=float(values.mean()), std=float(values.std()))

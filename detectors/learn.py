@@ -1,0 +1,150 @@
+"""From rows in event-time order to a Reference: bins, design effects, season, step sizes. The slow part, done once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detectors import bins as bin_maker
+from detectors import dispersion, season
+from detectors.baseline import Column, Reference, Unfit, reference_id
+from detectors.bins import Bins
+from detectors.quiet import longest_usual
+from detectors.relation import learn_relation, residuals
+from detectors.rows import Rows, cells
+from detectors.steps import OFF, learn_step
+from detectors.summary import level_summary, number_summary
+from detectors.trial import made_quiet
+
+BLOCK = 25
+
+
+def learn(rows: Rows, *, tenant: str, model: str, version: str, source: str, least: int = 200) -> Reference:
+    """The reference of `rows`. Raises Unfit when there are fewer than `least`, or nothing in them is known."""
+    if len(rows) < least:
+        raise Unfit(f"{source}: {len(rows)} rows are too few for a baseline: give at least {least}")
+    at = rows.at
+    timed = bool(np.isfinite(at).all()) and len(at) > 1 and at[-1] > at[0]
+    if timed and (np.diff(at) < 0).any():
+        order = np.argsort(at, kind="stable")
+        rows, at = rows.take(order), at[order]
+    cell = cells(at) if timed else np.zeros(len(at), np.uint8)
+    rate, gap = pace(at) if timed else (0.0, [np.inf] * 3)
+    columns = [learn_column(name, values, at, cell, gap) for name, values in rows.columns.items()]
+    columns = [column for column in columns if column is not None]
+    relation = learn_relation(
+        {
+            c.signal: as_floats(rows.columns[c.signal])
+            for c in columns
+            if c.family == "feature" and c.bins.kind == "number"
+        }
+    )
+    if relation is not None:
+        inputs = np.stack([as_floats(rows.columns[name]) for name in relation.inputs])
+        for name, values in zip(relation.named, residuals(relation, inputs), strict=True):
+            made = learn_column(f"relation:{name.partition(':')[2]}", values, at, cell, gap)
+            columns += [made] if made is not None else []
+    known = [c for c in columns if sum(c.counts) > c.counts[c.bins.null]]
+    if not known:
+        raise Unfit(f"{source}: every value of every column is null: this cannot be a baseline")
+    notes = [f"{c.signal}: {100 * c.counts[c.bins.null] / len(rows):.0f}% null in the baseline" for c in columns
+             if c.counts[c.bins.null] > 0.5 * len(rows)]  # fmt: skip
+    return Reference(
+        id=reference_id(tenant, model, columns), tenant=tenant, model=model, version=version, rows=len(rows),
+        start=float(at[0]) if timed else 0.0, end=float(at[-1]) if timed else 0.0, source=source, columns=columns,
+        rate=rate, gap=gap, quiet=longest_usual(at) if timed else [], notes=notes,
+        relation=relation,
+    )  # fmt: skip
+
+
+def as_floats(values: Any) -> np.ndarray:
+    """float64 of a number column, NaN for null and other types."""
+    return values if isinstance(values, np.ndarray) else bin_maker.numbers(values)[0]
+
+
+def pace(at: np.ndarray) -> tuple[float, list[float]]:
+    """(rows per second while busy, [seconds that make a gap, longest gap known, longest span of three blocks])."""
+    count = len(at) // BLOCK
+    if count < 4:
+        return 0.0, [np.inf] * 3
+    first, last = at[: count * BLOCK : BLOCK], at[BLOCK - 1 : count * BLOCK : BLOCK]
+    span = np.maximum(last - first, 1e-3)
+    wait = np.maximum(first[1:] - last[:-1], 0.0)
+    usual = 3 * float(np.median(span + np.append(wait, 0.0)))
+    three = last[2:] - first[:-2]
+    known = [usual, 1.5 * float(wait.max()), 2 * float(np.quantile(three, 0.99))]
+    return float(BLOCK / np.quantile(span, 0.25)), known
+
+
+def block_counts(codes: np.ndarray, size: int) -> np.ndarray:
+    """[N, size] counts of every run of 25 rows."""
+    count = len(codes) // BLOCK
+    which = np.repeat(np.arange(count), BLOCK) * size + codes[: count * BLOCK]
+    return np.bincount(which, minlength=count * size).reshape(count, size).astype(np.float64)
+
+
+def _expected(by_cell: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    mix = block_counts(cell.astype(np.int64), season.CELLS)
+    return mix @ by_cell
+
+
+def make_bins(values: Any) -> tuple[Bins, np.ndarray | None, str]:
+    """(bins, floats or None, typical type) of raw values."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        return bin_maker.number_bins(values), values, "number"
+    kind = bin_maker.guess(values)
+    if kind == "number":
+        floats, _ = bin_maker.numbers(values)
+        return bin_maker.number_bins(floats), floats, "number"
+    spell = bin_maker.truth_of if kind == "boolean" else bin_maker.text_of
+    return bin_maker.category_bins([spell(v) for v in values]), None, "boolean" if kind == "boolean" else "text"
+
+
+def learn_column(signal: str, values: Any, at: np.ndarray, cell: np.ndarray, gap: list[float]) -> Column | None:
+    """One signal's part of the reference; None for a column that never held anything."""
+    made, floats, typical = make_bins(values)
+    coded = bin_maker.codes(made, values).astype(np.int64)
+    counts = np.bincount(coded, minlength=made.size).astype(np.float64)
+    if counts[made.null] == len(coded):
+        return None
+    blocks = block_counts(coded, made.size)
+    flat = BLOCK * np.tile(counts / counts.sum(), (len(blocks), 1))
+    deff, whole = dispersion.design_effects(blocks, flat, BLOCK)
+    found = season.learn(coded, cell, at, made.size, float(deff[0]))
+    by_cell, gain = found if found is not None else (None, 0.0)
+    if by_cell is not None:
+        expected = _expected(by_cell, cell)
+        deff, whole = dispersion.design_effects(blocks, expected, BLOCK)
+    deff = made_quiet(blocks, counts, deff, whole, _expected(by_cell, cell) if by_cell is not None else None)
+    special, special_deff = _special(made, counts, blocks, deff, whole)
+    clip, step, summary = [0.0, 0.0], OFF, level_summary(made, counts)
+    if floats is not None:
+        summary = number_summary(floats, len(floats), int(counts[made.null]))
+        clip, step = learn_step(floats, at, gap, BLOCK)
+    return Column(
+        signal=signal, bins=made, counts=counts.tolist(), expected_special=special, deff=deff.tolist(),
+        deff_special=special_deff, whole=whole, season=None if by_cell is None else by_cell.tolist(),
+        season_gain=float(gain),
+        clip=clip, step=list(step), summary=summary, typical=typical,
+    )  # fmt: skip
+
+
+def _special(
+    made: Bins, counts: np.ndarray, blocks: np.ndarray, deff: np.ndarray, whole: float
+) -> tuple[list[float], list[list[float]]]:
+    """Expected shares and design effects of null, unseen and out-of-range counts.
+
+    What the reference never shows is expected once in its rows; levels it shows once say how often new ones come
+    (Good 1953, "The population frequencies of species").
+    """
+    rows = counts.sum()
+    once = float((counts[: made.null] == 1).sum()) if made.levels else 0.0
+    once += sum(1 for _ in made.known)
+    expected = [max(counts[made.null], 1.0) / rows, max(counts[made.unseen], once if made.levels else 0.0, 1.0) / rows,
+                2.0 * whole / rows]  # fmt: skip
+    size = np.full(len(blocks), float(BLOCK))
+    unknown = np.clip(deff, 2.0, 6.0)
+    nulls = dispersion.rate_effects(blocks[:, made.null], size, unknown)
+    unseen = dispersion.rate_effects(blocks[:, made.unseen], size, unknown)
+    return [min(float(e), 0.999) for e in expected], [nulls.tolist(), unseen.tolist(), np.maximum(deff, 2.0).tolist()]

@@ -1,0 +1,180 @@
+"""The Monitor's state as bytes, and back: a restart goes on where it was, without reading an event again.
+
+MessagePack of plain data; arrays as their bytes, deflated. References are stored once however many versions share them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from core.events import InferenceServed
+from detectors import baseline
+from detectors.baseline import ErrorReference, Reference
+from detectors.compiled import Compiled
+from detectors.labels import ErrorWatch, Served
+from detectors.model import Model, Version
+from detectors.rows import Rows
+from detectors.watch import Trouble, Watch
+
+if TYPE_CHECKING:
+    from detectors.monitor import Monitor
+
+FORMAT = 1
+
+
+def freeze(monitor: Monitor) -> bytes:
+    """Every model of the monitor."""
+    return pack([FORMAT, [freeze_model(model) for model in monitor.models.values()]])
+
+
+def thaw(monitor: Monitor, data: bytes) -> None:
+    """Models of the snapshot replace those of the same name. Raises ValueError for bytes that are no such snapshot."""
+    try:
+        form, models = msgspec.msgpack.decode(data)
+        if form != FORMAT:
+            raise ValueError(f"snapshot of format {form}, this release reads {FORMAT}: start without it")
+        for state in models:
+            thaw_model(monitor, state)
+    except (msgspec.MsgspecError, zlib.error, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise ValueError(f"not a snapshot of the monitor ({type(error).__name__}: {error}); start without it") from None
+
+
+def pack(data: Any) -> bytes:
+    return msgspec.msgpack.encode(data)
+
+
+def array(values: np.ndarray | None) -> Any:
+    """[dtype, shape, deflated bytes] of an array."""
+    if values is None:
+        return None
+    return [values.dtype.str, list(values.shape), zlib.compress(np.ascontiguousarray(values).tobytes(), 1)]
+
+
+def unarray(state: Any) -> np.ndarray | None:
+    if state is None:
+        return None
+    return np.frombuffer(bytearray(zlib.decompress(state[2])), dtype=state[0]).reshape(state[1])
+
+
+def rows_out(rows: Rows) -> Any:
+    columns = {k: array(v) if isinstance(v, np.ndarray) else {"raw": v} for k, v in rows.columns.items()}
+    return [array(rows.at), rows.ids, columns, array(rows.errors)]
+
+
+def rows_in(state: Any) -> Rows:
+    columns = {k: v["raw"] if isinstance(v, dict) else unarray(v) for k, v in state[2].items()}
+    return Rows(at=unarray(state[0]), ids=state[1], columns=columns, errors=unarray(state[3]))
+
+
+def freeze_model(model: Model) -> dict[str, Any]:
+    """Plain data of one model; `thaw_model` reads it in any process."""
+    references = {
+        reference.id: baseline.encode(reference) for reference in (c.reference for c in model.compiled.values())
+    }
+    if model.reference is not None:
+        references[model.reference.id] = baseline.encode(model.reference)
+    return {
+        "name": [model.tenant, model.model], "references": references,
+        "reference": model.reference.id if model.reference else None,
+        "learning": [rows_out(rows) for rows in model.learning], "learning_rows": model.learning_rows,
+        "served": msgspec.to_builtins(model.memory.served), "early": model.memory.early,
+        "clock": [model.watermark, model.strange, model.silent_since, model.serving], "counts": model.counts,
+        "told": sorted(model.told), "versions": [freeze_version(v) for v in model.versions.values()],
+    }  # fmt: skip
+
+
+def thaw_model(monitor: Monitor, state: dict[str, Any]) -> None:
+    tenant, name = state["name"]
+    monitor.models.pop((tenant, name), None)
+    model = monitor.model(tenant, name)
+    references = {key: baseline.decode(data) for key, data in state["references"].items()}
+    model.reference = references.get(state["reference"])
+    model.compiled = {key: Compiled(reference, model.options) for key, reference in references.items()}
+    model.learning, model.learning_rows = [rows_in(r) for r in state["learning"]], state["learning_rows"]
+    model.memory.served = {key: Served(*value) for key, value in state["served"].items()}
+    model.memory.early = state["early"]
+    model.watermark, model.strange, model.silent_since, model.serving = state["clock"]
+    model.counts, model.told = state["counts"], set(state["told"])
+    for one in state["versions"]:
+        version = thaw_version(model, one, references)
+        model.versions[version.name] = version
+
+
+def freeze_version(version: Version) -> dict[str, Any]:
+    return {
+        "name": version.name, "pending": msgspec.to_builtins(version.pending),
+        "counts": [version.first_at, version.last_at, version.rows, version.away],
+        "watch": None if version.watch is None else freeze_watch(version.watch),
+        "errors": None if version.errors is None else freeze_errors(version.errors),
+    }  # fmt: skip
+
+
+def thaw_version(model: Model, state: dict[str, Any], references: dict[str, Reference]) -> Version:
+    version = Version(state["name"])
+    version.pending = [msgspec.convert(p, InferenceServed) for p in state["pending"]]
+    version.first_at, version.last_at, version.rows, version.away = state["counts"]
+    if state["watch"] is not None:
+        version.watch = Watch(model.compiled[state["watch"]["reference"]], model.options)
+        thaw_watch(version.watch, state["watch"])
+    if state["errors"] is not None:
+        version.errors = thaw_errors(model, state["errors"])
+    return version
+
+
+WATCH = ("row", "first_at", "last_at", "window_start", "window_end", "window_rows", "boundary")
+
+
+def freeze_watch(watch: Watch) -> dict[str, Any]:
+    return {
+        "reference": watch.compiled.reference.id, "state": [array(a) for a in watch.state],
+        "plain": [getattr(watch, name) for name in WATCH], "hush": watch.hush.tolist(),
+        "troubles": [msgspec.to_builtins(t) for t in watch.troubles.values()],
+    }  # fmt: skip
+
+
+def thaw_watch(watch: Watch, state: dict[str, Any]) -> None:
+    for here, kept in zip(watch.state, state["state"], strict=True):
+        here[...] = unarray(kept)
+    for name, value in zip(WATCH, state["plain"], strict=True):
+        setattr(watch, name, value)
+    watch.hush = np.array(state["hush"])
+    troubles = [msgspec.convert(t, Trouble) for t in state["troubles"]]
+    watch.troubles = {t.kind: t for t in troubles}
+
+
+ERRORS = (
+    "task",
+    "learning",
+    "times",
+    "stride",
+    "rows",
+    "fired",
+    "calm_rows",
+    "calm_sum",
+    "window",
+    "window_start",
+    "window_end",
+)
+
+
+def freeze_errors(errors: ErrorWatch) -> dict[str, Any]:
+    return {
+        "plain": [getattr(errors, name) for name in ERRORS],
+        "reference": None if errors.reference is None else msgspec.to_builtins(errors.reference),
+        "detectors": {name: detector.snapshot() for name, detector in errors.detectors.items()},
+    }
+
+
+def thaw_errors(model: Model, state: dict[str, Any]) -> ErrorWatch:
+    reference = None if state["reference"] is None else msgspec.convert(state["reference"], ErrorReference)
+    errors = ErrorWatch(model.options, reference)
+    for name, value in zip(ERRORS, state["plain"], strict=True):
+        setattr(errors, name, value)
+    for name, detector in errors.detectors.items():
+        if name in state["detectors"]:
+            detector.restore(state["detectors"][name])
+    return errors

@@ -1,0 +1,372 @@
+"""One model under watch: its versions, its baseline, its clock, its predictions that wait for labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.events import InferenceServed, LabelArrived
+from core.findings import Detection, Summary
+from detectors import labels as joining
+from detectors.baseline import Reference, Unfit
+from detectors.compiled import Compiled
+from detectors.options import Options
+from detectors.quiet import patience
+from detectors.reaction import Fact, Reaction
+from detectors.rows import Rows, joined, probability, rows_of
+from detectors.watch import BLOCK, Calm, Watch
+
+MAX_VERSIONS = 8
+JUMP = 86_400.0
+"""An event this far ahead of all others does not move the clock alone."""
+CONFIRM = 20
+"""So many events in a row beyond the jump (or behind the watermark) do: the clock really moved."""
+PART = 3_600.0
+"""A block that is not full is weighed once it is this old (event time)."""
+
+Find = Callable[[str, str, str], Path | bytes | Reference | None]
+
+
+class Version:
+    """One version: `watch` once there is a baseline; `pending` events that do not fill a block yet."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.watch: Watch | None = None
+        self.pending: list[InferenceServed] = []
+        self.parts: list[Rows] = []
+        self.errors: joining.ErrorWatch | None = None
+        self.first_at = self.last_at = 0.0
+        self.rows = 0
+        self.away = 0
+        """Rows other versions have served since this one's last."""
+        self.flow: dict[str, float] = {}
+        """Detections that are not of the watch (silence): signal -> since when."""
+
+
+class Model:
+    """All that is known of one model of one tenant."""
+
+    def __init__(self, tenant: str, model: str, options: Options, find: Find):
+        self.tenant, self.model, self.options, self.find = tenant, model, options, find
+        self.versions: dict[str, Version] = {}
+        self.reference: Reference | None = None
+        self.compiled: dict[str, Compiled] = {}
+        self.learning: list[Rows] = []
+        self.learning_rows = 0
+        self.memory = joining.Memory(options.label_memory)
+        self.watermark = 0.0
+        self.strange: list[float] = []
+        self.silent_since = 0.0
+        self.serving = ""
+        self.counts = {"rows": 0, "late": 0, "duplicates": 0, "unknown_labels": 0, "labels": 0, "clock": 0}
+        self.told: set[str] = set()
+
+    # ---- rows in
+
+    def take(self, events: Sequence[InferenceServed], reaction: Reaction) -> None:
+        """Events in the order they arrived."""
+        by_version: dict[str, list[InferenceServed]] = {}
+        for event in self._fresh(events, reaction):
+            by_version.setdefault(event.version, []).append(event)
+        for name, mine in by_version.items():
+            version = self._version(name, mine[0].at, reaction)
+            self._remember(version, mine)
+            version.pending += mine
+            count = len(version.pending)
+            if version.watch is None or count >= BLOCK:
+                whole = count if version.watch is None else count - count % BLOCK
+                rows = rows_of(version.pending[:whole])
+                del version.pending[:whole]
+                self.feed(version, rows, reaction)
+
+    def _fresh(self, events: Sequence[InferenceServed], reaction: Reaction) -> list[InferenceServed]:
+        """Events that are neither late nor seen before; the watermark moves along."""
+        fresh = []
+        known = self.memory.served
+        new: set[str] = set()
+        for event in events:
+            at = event.at
+            if at > self.watermark:
+                if self.watermark and at > self.watermark + JUMP and not self._moved(at, reaction):
+                    continue
+                self.watermark = at
+            elif at < self.watermark - self.options.lateness_seconds and not self._moved(at, reaction):
+                self.counts["late"] += 1
+                continue
+            else:
+                self.strange.clear()
+            if event.id and (event.id in known or event.id in new):
+                self.counts["duplicates"] += 1
+                continue
+            new.add(event.id)
+            fresh.append(event)
+        return fresh
+
+    def _moved(self, at: float, reaction: Reaction) -> bool:
+        """Whether the clock itself moved: many events in a row agree on a time far from the watermark."""
+        far = at > self.watermark + JUMP or at < self.watermark - JUMP
+        if not far:
+            self.strange.clear()
+            return False
+        if self.strange and abs(at - self.strange[-1]) > JUMP:
+            self.strange.clear()
+        self.strange.append(at)
+        self.counts["clock"] += 1
+        quiet_month = at > self.watermark and not self.versions
+        if len(self.strange) < CONFIRM and not quiet_month:
+            return False
+        reaction.facts.append(Fact(name="clock_moved", tenant=self.tenant, model=self.model,
+                                   detail=f"event time went from {self.watermark:.0f} to {at:.0f}"))  # fmt: skip
+        self.watermark = at
+        self.strange.clear()
+        return True
+
+    def _remember(self, version: Version, events: list[InferenceServed]) -> None:
+        if version.last_at == 0.0:
+            version.first_at = events[0].at
+        version.rows += len(events)
+        version.last_at = max(version.last_at, events[-1].at)
+        self.serving = version.name
+        self.counts["rows"] += len(events)
+        served = [joining.Served(e.at, version.name, probability(e.score), _said(e)) for e in events]
+        self.memory.keep([e.id for e in events], served)
+        version.away = 0
+        for other in self.versions.values():
+            if other is not version:
+                other.away += len(events)
+
+    # ---- versions and baselines
+
+    def _version(self, name: str, at: float, reaction: Reaction) -> Version:
+        version = self.versions.get(name)
+        if version is not None:
+            return version
+        version = self.versions[name] = Version(name)
+        if len(self.versions) > MAX_VERSIONS:
+            oldest = min((v for v in self.versions.values() if v is not version), key=lambda v: v.last_at)
+            del self.versions[oldest.name]
+        self._baseline(version, at, reaction)
+        return version
+
+    def _baseline(self, version: Version, at: float, reaction: Reaction) -> None:
+        """The version's own baseline when there is one, else the model's; its watch once there is either."""
+        reference = self._found(version.name, reaction) or self.reference
+        if reference is None:
+            return
+        self.reference = self.reference or reference
+        self._watch(version, reference, at)
+
+    def _found(self, name: str, reaction: Reaction) -> Reference | None:
+        from detectors import baseline, from_file
+
+        source = self.find(self.tenant, self.model, name)
+        if source is None:
+            return None
+        try:
+            if isinstance(source, Reference):
+                return source
+            if isinstance(source, bytes):
+                return baseline.decode(source).renamed(name)
+            found = from_file.reference(Path(source), self.tenant, self.model, name, self.options)
+        except Unfit as error:
+            reaction.facts.append(
+                Fact(name="baseline_refused", tenant=self.tenant, model=self.model, detail=str(error))
+            )
+            return None
+        reaction.baselines.append(found.exported(self.options.importance))
+        return found
+
+    def _watch(self, version: Version, reference: Reference, at: float) -> None:
+        compiled = self.compiled.get(reference.id)
+        if compiled is None:
+            compiled = self.compiled[reference.id] = Compiled(reference, self.options)
+        version.watch = Watch(compiled, self.options)
+        before = self.versions.get(self.serving)
+        if before is not None and before is not version and before.watch is not None:
+            version.watch.follow(before.watch, at)
+
+    def _learn(self, rows: Rows, version: Version, reaction: Reaction) -> None:
+        """Collect the first stable window; learn the baseline when it is long enough."""
+        from detectors.learn import learn
+
+        self.learning.append(rows)
+        self.learning_rows += len(rows)
+        if self.learning_rows < self.options.baseline_rows:
+            return
+        collected, self.learning, self.learning_rows = joined(self.learning), [], 0
+        try:
+            reference = learn(collected, tenant=self.tenant, model=self.model, version=version.name,
+                              source="first events", least=self.options.baseline_min_rows)  # fmt: skip
+        except Unfit as error:
+            reaction.facts.append(
+                Fact(name="baseline_refused", tenant=self.tenant, model=self.model, detail=str(error))
+            )
+            return
+        self.reference = reference
+        reaction.baselines.append(reference.exported(self.options.importance))
+        for each in self.versions.values():
+            self._watch(each, reference, float(collected.at[-1]))
+
+    # ---- watching
+
+    def feed(self, version: Version, rows: Rows, reaction: Reaction) -> None:
+        """Rows of one version, whole blocks of them (or the last part of one)."""
+        if version.watch is None:
+            self._learn(rows, version, reaction)
+            return
+        self._strangers(version, rows, reaction)
+        found, calms, closed = version.watch.add(rows)
+        for detection in found:
+            reaction.detections.append((self.key(version), detection))
+        for calm in calms:
+            reaction.calms.append((self.key(version), calm))
+        for content in closed:
+            reaction.windows.append(reaction.window(self, version, content))
+        self._broken_silence(version, reaction)
+        self._left(version, reaction)
+
+    def key(self, version: Version) -> tuple[str, str, str]:
+        return self.tenant, self.model, version.name
+
+    def _strangers(self, version: Version, rows: Rows, reaction: Reaction) -> None:
+        """Say once that a feature came which the baseline does not know."""
+        for name in rows.columns:
+            if (
+                name not in version.watch.compiled.names
+                and name.startswith("feature:")
+                and f"{version.name}/{name}" not in self.told
+            ):
+                self.told.add(f"{version.name}/{name}")
+                if len(self.told) < 10_000:
+                    reaction.facts.append(
+                        Fact(
+                            name="new_feature",
+                            tenant=self.tenant,
+                            model=self.model,
+                            detail=f"version {version.name!r} sends {name.partition(':')[2]!r}, "
+                            "which the baseline does not have: it is not watched",
+                        )
+                    )
+
+    def _left(self, serving: Version, reaction: Reaction) -> None:
+        """Troubles of versions that no longer serve end when the version that does has been calm long enough."""
+        for other in self.versions.values():
+            if other is serving or other.away < self.options.calm_rows:
+                continue
+            kinds = self._open(other)
+            if not kinds or kinds & self._open(serving):
+                continue
+            for kind in sorted(kinds):
+                reaction.calms.append(
+                    (self.key(other), Calm(kind=kind, signals=[], at=serving.last_at, rows=other.away))
+                )
+            self._close_all(other)
+
+    def _open(self, version: Version) -> set[str]:
+        from detectors.compiled import KINDS
+
+        open_now = version.watch.troubles.values() if version.watch else ()
+        kinds = {kind for trouble in open_now for kind in trouble.kinds or [KINDS[trouble.kind]]}
+        return kinds | ({"concept_drift"} if version.errors and version.errors.fired else set())
+
+    def _close_all(self, version: Version) -> None:
+        if version.watch is not None:
+            version.watch.troubles.clear()
+            version.watch._forget()
+        if version.errors is not None:
+            version.errors.fired = {}
+
+    # ---- labels
+
+    def label(self, arrived: Sequence[LabelArrived], reaction: Reaction) -> None:
+        """Join labels to predictions; what cannot be joined yet waits, bounded."""
+        pairs: dict[str, list[tuple[joining.Served, Any]]] = {}
+        for one in arrived:
+            self.counts["labels"] += 1
+            served = self.memory.take(one.id)
+            if served is None:
+                self.counts["unknown_labels"] += 1
+                continue
+            pairs.setdefault(served.version, []).append((served, one.label))
+        for name, joined_pairs in pairs.items():
+            version = self.versions.get(name)
+            if version is not None:
+                self._errors(version, joined_pairs, reaction)
+
+    def _errors(self, version: Version, pairs: list[tuple[joining.Served, Any]], reaction: Reaction) -> None:
+        if version.errors is None:
+            version.errors = joining.ErrorWatch(self.options, self.reference.error if self.reference else None)
+        watch = version.errors
+        watch.task = watch.task or joining.task_of(*pairs[0])
+        found = [
+            (joining.error_of(watch.task, served, label, self.options.threshold), served.at) for served, label in pairs
+        ]
+        told = [(error, at) for error, at in found if error is not None]
+        if not told:
+            return
+        errors, at = np.array([e for e, _ in told]), np.array([a for _, a in told])
+        had = watch.reference is not None
+        detections, calm = watch.add(errors, at)
+        if not had and watch.reference is not None and self.reference is not None and self.reference.error is None:
+            self.reference.error = watch.reference
+            reaction.baselines.append(self.reference.exported(self.options.importance))
+        reaction.detections += [(self.key(version), d) for d in detections]
+        if calm:
+            reaction.calms.append(
+                (self.key(version), Calm(kind="concept_drift", signals=["error"], at=float(at.max()), rows=calm))
+            )
+        closed = watch.closed()
+        if closed is not None:
+            reaction.windows.append(reaction.error_window(self, version, *closed))
+
+    # ---- time
+
+    def tick(self, at: float, reaction: Reaction) -> None:
+        """The event time of the whole stream is `at`: parts of blocks are weighed, windows close, silence is told."""
+        for version in self.versions.values():
+            if version.watch is None:
+                continue
+            if version.pending and at - version.pending[0].at >= PART:
+                rows, version.pending = rows_of(version.pending), []
+                self.feed(version, rows, reaction)
+            watch = version.watch
+            if watch.window_rows and at - watch.window_start >= self.options.window_seconds:
+                reaction.windows.append(reaction.window(self, version, watch.close()))
+        self._silence(at, reaction)
+
+    def _silence(self, at: float, reaction: Reaction) -> None:
+        version = self.versions.get(self.serving)
+        if version is None or self.reference is None or self.silent_since or not self.reference.quiet:
+            return
+        wait = patience(self.reference.quiet, self.watermark, self.options.silence_after)
+        quiet = at - self.watermark
+        if quiet <= wait or quiet > 30 * 86_400:
+            return
+        self.silent_since = self.watermark
+        usual = self.reference.rows / max(self.reference.end - self.reference.start, 1.0)
+        reaction.detections.append((self.key(version), Detection(
+            detector="silence", signal="silence", kind="silence", at=at, onset=self.watermark, row=version.rows,
+            onset_row=version.rows, statistic=quiet, threshold=wait, effect=None, direction="down",
+            reference=Summary(rows=self.reference.rows, mean=usual), current=Summary(rows=0, mean=0.0),
+            window_start=self.watermark, window_end=at,
+            detail=f"nothing for {quiet / 60:.0f} min, where at most {wait / 60:.0f} min is usual at this hour",
+        )))  # fmt: skip
+
+    def _broken_silence(self, version: Version, reaction: Reaction) -> None:
+        if not self.silent_since:
+            return
+        self.silent_since = 0.0
+        reaction.calms.append(
+            (self.key(version), Calm(kind="silence", signals=["silence"], at=version.last_at, rows=BLOCK))
+        )
+
+
+def _said(event: InferenceServed) -> Any:
+    from detectors.rows import predicted
+
+    said = predicted(event)
+    return said if isinstance(said, str | bool | int | float) or said is None else str(said)

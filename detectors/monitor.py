@@ -1,0 +1,84 @@
+"""The Monitor: all models of one detect process.
+
+Pure: no clock, no randomness, and no input or output but reading baselines when a version is first seen. The same
+messages in the same order give the same alerts, bit for bit, also across `snapshot` and `restore`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from core.events import InferenceServed, LabelArrived
+from detectors.model import Find, Model
+from detectors.options import Options, options_of
+from detectors.reaction import Fact, Key, Reaction
+
+__all__ = ["Fact", "Key", "Monitor", "Reaction"]
+
+
+def _none(tenant: str, model: str, version: str) -> None:
+    return None
+
+
+class Monitor:
+    """All models of one detect process."""
+
+    def __init__(self, policy: Any = None, baselines: Find = _none, rules: Callable[[str, str], Any] = lambda t, m: {}):
+        """`policy`: mapping or object with fields of `Options`; `rules(tenant, model)`: the same, for one model.
+
+        `baselines(tenant, model, version)` gives a file (or exported bytes) or None. Raises ValueError for options out
+        of range.
+        """
+        self.policy, self.baselines, self.rules = policy, baselines, rules
+        self.defaults: Options = options_of(policy or {})
+        self.models: dict[tuple[str, str], Model] = {}
+
+    def model(self, tenant: str, model: str) -> Model:
+        """The model's watch, begun when it is first named."""
+        found = self.models.get((tenant, model))
+        if found is None:
+            options = options_of(self.policy or {}, self.rules(tenant, model) or {})
+            found = self.models[(tenant, model)] = Model(tenant, model, options, self.baselines)
+        return found
+
+    def on_inference(self, tenant: str, model: str, events: Sequence[InferenceServed]) -> Reaction:
+        """Served predictions, in the order they arrived."""
+        reaction = Reaction()
+        if events:
+            self.model(tenant, model).take(events, reaction)
+        return reaction
+
+    def on_labels(self, tenant: str, model: str, labels: Sequence[LabelArrived]) -> Reaction:
+        """Labels of earlier predictions."""
+        reaction = Reaction()
+        if labels:
+            self.model(tenant, model).label(labels, reaction)
+        return reaction
+
+    def on_tick(self, at: float) -> Reaction:
+        """Event time has reached `at` for everybody: windows close, parts of blocks are weighed, silence is told."""
+        reaction = Reaction()
+        for model in self.models.values():
+            model.tick(at, reaction)
+        return reaction
+
+    def health(self) -> dict[str, int]:
+        """Counts over all models: rows, late, duplicates, unknown_labels, labels, clock."""
+        total: dict[str, int] = {}
+        for model in self.models.values():
+            for name, count in model.counts.items():
+                total[name] = total.get(name, 0) + count
+        return total
+
+    def snapshot(self) -> bytes:
+        """Everything needed to go on without reading an event again."""
+        from detectors import memory
+
+        return memory.freeze(self)
+
+    def restore(self, data: bytes) -> None:
+        """Go on where `snapshot` was taken. Raises ValueError when the bytes are not a snapshot of this release."""
+        from detectors import memory
+
+        memory.thaw(self, data)

@@ -1,0 +1,129 @@
+"""A batch of served predictions turned on its side: one column per signal. The one shape detectors see.
+
+Signals of features are `feature:<name>`; beside them `score`, `confidence`, `prediction`, `latency`. Columns are lists
+of raw values, or float64 arrays when the producer sent numbers in columns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from core.events import InferenceServed
+
+HOUR = 3600.0
+
+
+class Rows(Struct, kw_only=True):
+    """`at` f8[n]; every column has n entries."""
+
+    at: np.ndarray
+    ids: list[str]
+    columns: dict[str, Any]
+    errors: np.ndarray | None = None
+    """f8[n] of 0/1: the model server failed to answer well. None when nobody says."""
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def take(self, index: Any) -> Rows:
+        """The rows of `index` (a slice or an integer array), in that order."""
+        if isinstance(index, slice):
+            pick = lambda values: values[index]  # noqa: E731
+        else:
+            listed = index.tolist()
+            pick = lambda v: v[index] if isinstance(v, np.ndarray) else [v[i] for i in listed]  # noqa: E731
+        return Rows(
+            at=pick(self.at), ids=pick(self.ids), columns={name: pick(v) for name, v in self.columns.items()},
+            errors=None if self.errors is None else pick(self.errors),
+        )  # fmt: skip
+
+
+def cells(at: np.ndarray) -> np.ndarray:
+    """Cell of the season of every time: hour of day (UTC), plus 24 on Saturdays and Sundays. uint8[n]."""
+    hours = (at // HOUR).astype(np.int64)
+    weekend = (hours // 24 + 3) % 7 >= 5
+    return (hours % 24 + 24 * weekend).astype(np.uint8)
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Several batches as one; a column missing in some is null there."""
+    if len(parts) == 1:
+        return parts[0]
+    names = dict.fromkeys(name for part in parts for name in part.columns)
+    columns: dict[str, Any] = {}
+    for name in names:
+        found = [part.columns.get(name) for part in parts]
+        if all(isinstance(f, np.ndarray) for f in found):
+            columns[name] = np.concatenate(found)
+        else:
+            columns[name] = [v for part, f in zip(parts, found, strict=True) for v in _listed(f, len(part))]
+    errors = None
+    if any(part.errors is not None for part in parts):
+        errors = np.concatenate([np.zeros(len(p)) if p.errors is None else p.errors for p in parts])
+    return Rows(
+        at=np.concatenate([p.at for p in parts]), ids=[i for p in parts for i in p.ids], columns=columns, errors=errors
+    )
+
+
+def _listed(column: Any, length: int) -> Sequence[Any]:
+    if column is None:
+        return [None] * length
+    return [None if v != v else v for v in column.tolist()] if isinstance(column, np.ndarray) else column
+
+
+def probability(score: Any) -> float | None:
+    """The score as one number: itself, or the second of two class probabilities; None for more classes or none."""
+    if isinstance(score, dict):
+        return float(score[max(score)]) if len(score) == 2 else None
+    return None if score is None else float(score)
+
+
+def confidence(score: Any) -> float | None:
+    """Probability of the likeliest class; None when the score is no probability."""
+    if isinstance(score, dict):
+        return max(score.values(), default=None)
+    if score is None or not 0.0 <= score <= 1.0:
+        return None
+    return max(score, 1.0 - score)
+
+
+def predicted(event: InferenceServed) -> Any:
+    """The predicted class or value, as far as the event says it: `prediction`, or the likeliest class."""
+    if event.prediction is None and isinstance(event.score, dict) and event.score:
+        return max(sorted(event.score), key=event.score.__getitem__)
+    return event.prediction
+
+
+def rows_of(events: Sequence[InferenceServed]) -> Rows:
+    """Columns of some events of one model version, in their order."""
+    features = [event.features for event in events]
+    names: dict[str, None] = {}
+    width = -1
+    for row in features:
+        if len(row) != width or not row.keys() <= names.keys():
+            names.update(dict.fromkeys(row))
+            width = len(row)
+    columns: dict[str, Any] = {f"feature:{name}": [row.get(name) for row in features] for name in names}
+    scores = [event.score for event in events]
+    if any(s is not None for s in scores):
+        _add(columns, "score", scores, probability)
+        _add(columns, "confidence", scores, confidence)
+    if any(event.prediction is not None or isinstance(event.score, dict) for event in events):
+        columns["prediction"] = [predicted(event) for event in events]
+    if any(event.latency_ms is not None for event in events):
+        columns["latency"] = [event.latency_ms for event in events]
+    errors = None
+    if any(event.error is not None for event in events):
+        errors = np.array([float(bool(event.error)) for event in events])
+    return Rows(at=np.array([event.at for event in events]), ids=[e.id for e in events], columns=columns, errors=errors)
+
+
+def _add(columns: dict[str, Any], name: str, scores: list[Any], make: Callable[[Any], float | None]) -> None:
+    made = [make(score) for score in scores]
+    if any(m is not None and not math.isnan(m) for m in made):
+        columns[name] = made

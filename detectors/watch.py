@@ -1,0 +1,231 @@
+"""One model version under watch: its rows go through the kernel block by block, its windows close, its troubles open.
+
+A trouble is one kind of change (`compiled.KINDS`) that lasts: it is told once when it begins, again only when it gets
+worse or reaches other signals, and its end is told when as many calm rows have come as it took to see it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from core.findings import Detection
+from core.statistics import corrected_psi
+from detectors import explain
+from detectors.compiled import KINDS, Compiled
+from detectors.options import Options
+from detectors.rows import Rows, cells
+
+BLOCK = 25
+MIN_CALM = 4
+"""Level of the shortest window that is asked whether a trouble is over: 16 blocks, 400 rows."""
+
+
+class Trouble(Struct, kw_only=True):
+    """One kind of change that goes on."""
+
+    kind: int
+    signals: dict[str, float]
+    """signal -> the largest effect told so far."""
+    level: int
+    """Windows of 2**level blocks were needed to see it, and are to see its end."""
+    since: float
+    row: int
+    blocks: int = 0
+    """Blocks seen since it was told."""
+    columns: list[int] = []
+    kinds: list[str] = []
+    """Kinds of the detections told (nulls are `quality` even where the whole distribution gave the alarm)."""
+
+
+class Calm(Struct, frozen=True, kw_only=True):
+    """A trouble that is over."""
+
+    kind: str
+    signals: list[str]
+    at: float
+    rows: int
+
+
+class Watch:
+    """`compiled` is shared by all versions with one reference; everything else is this version's own."""
+
+    def __init__(self, compiled: Compiled, options: Options):
+        from detectors.arrays import new_state
+
+        self.compiled, self.options = compiled, options
+        self.state = new_state(int(compiled.off[-1]), len(compiled.columns), len(compiled.number))
+        self.row = 0
+        self.first_at = self.last_at = 0.0
+        self.window_start = self.window_end = 0.0
+        self.window_rows = 0
+        self.troubles: dict[int, Trouble] = {}
+        self.hush = np.zeros(4)
+        """A group whose total passed the limit but showed no effect is asked again only above this."""
+        self.boundary = False
+        """Whether the block means of the version before lead into this version's first ones."""
+
+    def follow(self, before: Watch, at: float) -> None:
+        """Begin where `before` (the version that served until now) leaves off, so that a step at the change is seen."""
+        newest = (before.state.blocks[0] - 1) % len(before.state.ring_rows)
+        gap = self.compiled.ref.gap
+        if before.compiled.reference.id != self.compiled.reference.id or before.state.blocks[0] < 1:
+            return
+        if at - before.state.ring_time[1, newest] > gap[0]:
+            return
+        self.state.means[:] = before.state.means
+        self.state.blocks[1] = min(before.state.blocks[1], 1)
+        self.state.blocks[3] = before.state.blocks[3]
+        self.boundary = True
+
+    def limits(self) -> np.ndarray:
+        """What each group's total must reach: the mean time between false alarms, less just after a deployment."""
+        young = self.boundary and self.row <= self.options.deploy_rows
+        limit = np.full(4, self.options.arl_blocks / (self.options.deploy_prior if young else 1.0))
+        limit = np.maximum(limit, self.hush)
+        for kind in self.troubles:
+            limit[kind] = np.inf
+        return limit
+
+    def add(self, rows: Rows) -> tuple[list[Detection], list[Calm], list[Any]]:
+        """Take whole blocks of rows (or a last shorter one): (detections, ended troubles, closed windows)."""
+        from detectors import kernel
+
+        if not self.row:
+            self.first_at = float(rows.at[0])
+        codes, numbers = self.compiled.encode(rows)
+        cell = cells(rows.at)
+        ends = np.append(np.arange(BLOCK, len(rows), BLOCK), len(rows))
+        found: list[Detection] = []
+        calms: list[Calm] = []
+        closed: list[Any] = []
+        done = 0
+        while done < len(ends):
+            count = self._ahead(rows.at, ends, done)
+            start = int(ends[done - 1]) if done else 0
+            bounds = np.concatenate([[start], ends[done : done + count]]).astype(np.int64)
+            passed = kernel.advance(
+                self.compiled.ref, self.state, codes, cell, rows.at, numbers, bounds, self.limits(), BLOCK
+            )
+            end = int(bounds[passed])
+            self.row += end - start
+            self.window_rows += end - start
+            if self.window_start == 0.0:
+                self.window_start = float(rows.at[start])
+            self.window_end = self.last_at = max(self.last_at, float(rows.at[start:end].max()))
+            done += passed
+            found += self._judge()
+            calms += self._calm(passed)
+            found += self._worse()
+            if self.due():
+                closed.append(self.close())
+        return found, calms, closed
+
+    def _ahead(self, at: np.ndarray, ends: np.ndarray, done: int) -> int:
+        """How many blocks may run before somebody must look: until the window closes, or four while in trouble."""
+        most = 4 if self.troubles or self.boundary else len(ends) - done
+        if self.boundary and self.row < 2 * BLOCK:
+            most = 1
+        rows, start = self.window_rows, self.window_start
+        first = int(ends[done - 1]) if done else 0
+        for count in range(1, min(most, len(ends) - done) + 1):
+            end = int(ends[done + count - 1])
+            opened = start or float(at[first])
+            if self.full(rows + end - first, float(at[end - 1]) - opened):
+                return count
+        return min(most, len(ends) - done)
+
+    def full(self, rows: int, seconds: float) -> bool:
+        """Whether a window of so many rows and seconds closes."""
+        o = self.options
+        return (rows >= o.window_rows and seconds >= o.min_window_seconds) or seconds >= o.window_seconds
+
+    def due(self) -> bool:
+        return self.window_rows > 0 and self.full(self.window_rows, self.window_end - self.window_start)
+
+    def close(self) -> Any:
+        """The open window's content (`windows.Content`), and a new window opened."""
+        from detectors import arrays, windows
+
+        content = windows.content(self)
+        arrays.open_window(self.state)
+        self.window_rows, self.window_start = 0, 0.0
+        return content
+
+    def _judge(self) -> list[Detection]:
+        """Detections of the groups whose totals are at their limits, with their troubles opened."""
+        found: list[Detection] = []
+        if self.boundary and self.state.blocks[0] == 2 and 0 not in self.troubles:
+            found += self._tell(0, explain.boundary(self))
+        limit = self.limits()
+        for group in range(4):
+            total = float(self.state.total[group])
+            if group in self.troubles or total < limit[group]:
+                continue
+            told = self._tell(group, explain.alarm(self, group, total, float(limit[group])))
+            if not told:
+                self.hush[group] = total * 10
+            found += told
+        return found
+
+    def _tell(self, group: int, told: list[explain.Told]) -> list[Detection]:
+        if not told:
+            return []
+        level = max(MIN_CALM, max(t.level for t in told[:1]))
+        self.troubles[group] = Trouble(
+            kind=group, signals={t.detection.signal: t.detection.effect or 0.0 for t in told}, level=level,
+            since=told[0].detection.at, row=self.row, columns=[t.column for t in told],
+            kinds=sorted({t.detection.kind for t in told}),
+        )  # fmt: skip
+        return [t.detection for t in told]
+
+    def _calm(self, blocks: int) -> list[Calm]:
+        """Troubles whose signals look like the reference again, over as many rows as it took to see them."""
+        over: list[Calm] = []
+        for group, trouble in list(self.troubles.items()):
+            trouble.blocks += blocks
+            wait = max(1 << trouble.level, -(-self.options.calm_rows // BLOCK))
+            if trouble.blocks < wait or not self._looks_well(trouble):
+                continue
+            for kind in trouble.kinds or [KINDS[group]]:
+                over.append(Calm(kind=kind, signals=list(trouble.signals), at=self.last_at, rows=wait * BLOCK))
+            del self.troubles[group]
+            self.hush[group] = 0.0
+            self._forget()
+        return over
+
+    def _worse(self) -> list[Detection]:
+        """Signals of open troubles whose effect has since passed the warning or the critical mark: told again."""
+        found: list[Detection] = []
+        for group, trouble in self.troubles.items():
+            if trouble.blocks < 1 << MIN_CALM or trouble.blocks % 16 >= 4:
+                continue
+            for told in explain.grown(self, group, trouble):
+                trouble.signals[told.detection.signal] = told.detection.effect or 0.0
+                trouble.kinds = sorted({*trouble.kinds, told.detection.kind})
+                found.append(told.detection)
+        return found
+
+    def _looks_well(self, trouble: Trouble) -> bool:
+        for column, told in zip(trouble.columns, trouble.signals.values(), strict=True):
+            if self.effect(column, trouble.level) >= max(min(0.5 * told, 0.1), 0.02):
+                return False
+        return True
+
+    def _forget(self) -> None:
+        """Drop the counts in which the trouble still lies, unless another trouble needs them."""
+        from detectors import arrays
+
+        if not self.troubles:
+            arrays.reset(self.state)
+
+    def effect(self, column: int, level: int) -> float:
+        """Corrected PSI of the window of 2**level blocks of this column."""
+        first, last = self.compiled.off[column], self.compiled.off[column + 1]
+        counts = self.state.sums[level, first:last]
+        if not counts.sum():
+            return 0.0
+        deff = float(self.compiled.deff[level, column])
+        return corrected_psi(self.compiled.counts[first:last].tolist(), counts.tolist(), deff)
