@@ -1,0 +1,30 @@
+"""Stated confidence: how often a hypothesis that looked like this one was right, by a fitted, versioned map."""
+
+from __future__ import annotations
+
+import math
+
+VERSION = "rules-1"
+
+_BIAS, _NODE, _KIND = 0.0, 0.55, 0.55
+"""Platt scaling of the log odds of node and type, clipped; see `benchmarks/` for the fit and its reliability."""
+_CLIP = 4.0
+ALONE = 0.5
+BLIND = 0.8
+"""Factor when there was no telemetry to check the alert against."""
+
+
+def confidence(node: float, kind: float, *, telemetry: bool, alone: bool = False) -> float:
+    """Calibrated chance that the first cause is right, from the posteriors of its node and of its type (0..1).
+
+    `alone`: the alert is the only evidence there is; that is never enough to act on.
+    """
+    x = _BIAS + _NODE * _logit(node) + _KIND * _logit(kind)
+    value = 1 / (1 + math.exp(-x))
+    value *= 1.0 if telemetry else BLIND
+    return round(min(value, ALONE) if alone else value, 3)
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, 1e-6), 1 - 1e-6)
+    return min(max(math.log(p / (1 - p)), -_CLIP), _CLIP)

@@ -1,0 +1,198 @@
+"""Which node is at fault: a single-fault Bayesian ranker over a causal graph, as pure functions.
+
+`rank` takes plain data (edges, normal and abnormal metric tables, an optional target); `weigh` takes log Bayes factors
+that somebody else measured. Both return candidates whose contributions, in nats, sum to their score.
+
+Method: every candidate c is scored by how much better "c is at fault and the anomaly travelled from it" explains what
+all nodes show than "nothing is wrong". Travel is a noisy-or over the graph in topological order (Pearl 1988, section
+4.3), weakened where a weak anomaly would have to cause a strong one. Cycles in the input are contracted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from msgspec import Struct
+
+from agents.dag import contract
+from agents.surprise import Constants, bayes, surprise
+
+__all__ = ["Candidate", "Constants", "Factors", "Ranking", "rank", "weigh"]
+
+NO_FAULT = "no fault here"
+BENIGN = "benign"
+
+
+class Factors(NamedTuple):
+    """What one node shows: its anomaly `s` (NaN: unseen) and log Bayes factors as culprit and as relay, in nats."""
+
+    s: float
+    culprit: float
+    relay: float
+
+
+class Candidate(Struct, frozen=True):
+    """One possible culprit. `parts` are (node, what, nats) and sum to `score`."""
+
+    node: str
+    score: float
+    posterior: float
+    parts: list[tuple[str, str, float]]
+
+
+class Ranking(Struct, frozen=True):
+    """Candidates, likeliest first, and what is left for "nothing is wrong" and "it is benign"."""
+
+    candidates: list[Candidate]
+    no_fault: float
+    benign: float
+    cycles: list[list[str]] = []
+    """Knots in the input that were contracted."""
+
+    def place(self, node: str) -> int | None:
+        """1 for the first; None when the node is no candidate."""
+        return next((i for i, c in enumerate(self.candidates, 1) if c.node == node), None)
+
+
+def rank(
+    edges: Iterable[Sequence[Any]],
+    normal: Mapping[str, Mapping[str, Sequence[float]]],
+    abnormal: Mapping[str, Mapping[str, Sequence[float]]],
+    target: str | None = None,
+    *,
+    onset: int = 1,
+    directions: Mapping[str, int] | None = None,
+    priors: Mapping[str, float] | None = None,
+    constants: Constants = Constants(),  # noqa: B008 - a frozen value
+) -> Ranking:
+    """Rank the nodes of a causal graph by how well a fault at each explains the abnormal rows.
+
+    Args:
+        edges: (cause, effect) or (cause, effect, strength in 0..1): a fault of the first can show at the second. For a
+            call graph that is (callee, caller).
+        normal: node -> metric -> fault-free values, equally spaced, oldest first; NaN where unseen.
+        abnormal: the same metrics over the rows in question, from a few steps before the trouble on.
+        target: the node that alerted. Only its ancestors and itself are candidates then; without one, every node is.
+        onset: the row of `abnormal` at which the trouble began; the rows before it are "just before".
+        directions: metric -> +1 (high is bad), -1 (low is bad), 0 (any change); told by the name where left out.
+        priors: node -> nats added to its score (changes, history).
+
+    Returns:
+        every candidate with its score in nats and its posterior; "no fault" is the alternative with score 0.
+    """
+    nodes = sorted(
+        {*normal, *abnormal, *(str(n) for e in edges for n in e[:2])}
+        if not isinstance(edges, list)
+        else {*normal, *abnormal, *(n for e in edges for n in e[:2])}
+    )
+    measured = surprise(normal, abnormal, onset, target, directions or {}, constants)
+    factors = {node: _factors(measured.get(node, {}), node == target, constants) for node in nodes}
+    return weigh(edges, factors, target, priors=priors, constants=constants)
+
+
+def _factors(found: Mapping[str, float], is_target: bool, c: Constants) -> Factors:
+    """A node's factors from the anomaly of each of its metrics (NaN: unseen)."""
+    seen = [s for s in found.values() if not math.isnan(s)]
+    if not seen:
+        relay, culprit, s = 0.0, c.unseen_culprit, math.nan
+    else:
+        each = np.array([bayes(s, c) for s in seen])
+        top = float(each.max())
+        culprit = relay = top + math.log(float(np.exp(each - top).mean()))
+        s = max(seen)
+    relay, culprit = max(relay, c.relay_floor), max(culprit, c.culprit_floor)
+    if is_target:
+        relay, culprit = max(relay, c.target_relay), max(culprit, c.target_culprit)
+    return Factors(s, culprit, relay)
+
+
+def weigh(
+    edges: Iterable[Sequence[Any]],
+    factors: Mapping[str, Factors],
+    target: str | None = None,
+    *,
+    priors: Mapping[str, float] | None = None,
+    benign: float = -math.inf,
+    constants: Constants = Constants(),  # noqa: B008 - a frozen value
+) -> Ranking:
+    """Score every candidate from what each node shows. `benign` is the score of "season or planned change", in nats.
+
+    Takes O(candidates x edges), a column of candidates at a time.
+    """
+    c = constants
+    graph = contract(list(factors), edges, c.strength)
+    reach = graph.ancestors(target) if target is not None else set(graph.order)
+    merged = {k: _merge([factors[n] for n in graph.members[k]]) for k in graph.order}
+    names = [k for k in graph.order if k in reach]
+    column = {k: i for i, k in enumerate(names)}
+    gains = _travel(graph, merged, names, column, c)
+    listed = []
+    for place, knot in enumerate(names):
+        shared = [(node, "explained", float(gain[place])) for node, gain in gains.items() if abs(gain[place]) > 5e-4]
+        for node in graph.members[knot]:
+            own = factors[node].culprit
+            parts = [(node, "unseen" if math.isnan(factors[node].s) else "own anomaly", own), *shared]
+            if priors and priors.get(node):
+                parts.append((node, "prior", priors[node]))
+            listed.append((sum(p[2] for p in parts), node, parts))
+    if target is not None:  # lineage is never complete: a node without a known path may still be it
+        for node, f in factors.items():
+            if graph.home[node] not in column and not math.isnan(f.s) and f.culprit > 0:
+                listed.append(
+                    (
+                        f.culprit - c.no_path,
+                        node,
+                        [(node, "own anomaly", f.culprit), (node, "no known path", -c.no_path)],
+                    )
+                )
+    return _posterior(listed, benign, graph.cycles, c)
+
+
+def _merge(several: list[Factors]) -> Factors:
+    """A knot shows what its most anomalous member shows."""
+    seen = [f for f in several if not math.isnan(f.s)]
+    return max(seen or several, key=lambda f: f.relay)
+
+
+def _travel(
+    graph: Any, merged: Mapping[str, Factors], names: list[str], column: Mapping[str, int], c: Constants
+) -> dict[str, Any]:
+    """For each node, what it adds to the score of each candidate above it."""
+    arrived: dict[str, Any] = {}
+    gains: dict[str, Any] = {}
+    for node in graph.order:
+        missed = np.ones(len(names))
+        for parent, strength in graph.parents[node]:
+            if parent in arrived:
+                weaker = (1 + merged[parent].s) / (1 + merged[node].s)
+                k = 1.0 if math.isnan(weaker) else min(1.0, weaker)
+                missed *= 1 - strength * k * arrived[parent]
+        p = 1 - missed
+        odds = p * math.exp(merged[node].relay)
+        total = odds + 1 - p
+        q = np.where(p > 0, odds / total, 0.0)
+        if p.any():
+            gains[node] = np.log(total)
+        if node in column:
+            q[column[node]] = 1.0
+            if node in gains:
+                gains[node][column[node]] = 0.0
+        if q.any():
+            arrived[node] = q
+    return gains
+
+
+def _posterior(
+    listed: list[tuple[float, str, list[Any]]], benign: float, cycles: list[list[str]], c: Constants
+) -> Ranking:
+    """Softmax over the candidates, "no fault" (score 0) and "benign", at the fitted temperature."""
+    listed.sort(key=lambda item: (-item[0], item[1]))
+    scores = np.array([s for s, _, _ in listed] + [0.0, benign])
+    with np.errstate(over="ignore"):
+        weights = np.exp((scores - scores.max()) / c.temperature)
+    weights /= weights.sum()
+    found = [Candidate(node, score, float(w), parts) for (score, node, parts), w in zip(listed, weights, strict=False)]
+    return Ranking(found, float(weights[-2]), float(weights[-1]), cycles)

@@ -1,0 +1,90 @@
+"""What a metric's name tells: its role, and in which direction it is bad. Names come in many dialects."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+
+class Role(NamedTuple):
+    """`name` of the role, its bad direction (+1 high, -1 low, 0 either), whether it is a share of rows."""
+
+    name: str
+    direction: int
+    share: bool = False
+
+
+UNKNOWN = Role("other", 0)
+
+_ROLES: tuple[tuple[Role, str], ...] = (
+    # (role, words): the first role, in this order, all of whose words of one alternative are in the name
+    (Role("schema", 0), "schema"),
+    (Role("duplicates", 1, True), "dup|duplicate|duplicates|duplicated|dups"),
+    (Role("late_rows", 1, True), "late rows|late pct|late ratio"),
+    (Role("nulls", 1, True), "null|nulls|missing|nan|empty|na rate|absent"),
+    (Role("unseen", 1, True), "oov|unseen|unknown rate|out vocabulary|new category|novel"),
+    (Role("store_miss", 1, True), "online miss|store miss|miss|misses|default rate|lookup failed"),
+    (Role("fallback", 1, True), "fallback|degraded"),
+    (Role("errors", 1, True), "error|errors|err|failure|failures|failed|fail|exception|exceptions|5xx"),
+    (Role("cache", -1, True), "cache|hit"),
+    (Role("staleness", 1), "staleness|stale|freshness|fresh|age s|lag s|data age|delay s|behind"),
+    (Role("lag", 1), "lag|backlog|queue|pending"),
+    (Role("psi", 1), "psi|drift|divergence|wasserstein|js|ks"),
+    (Role("calibration", 0), "calibration|calib|ece"),
+    (Role("quality", -1), "quality|auc|ndcg|accuracy|recall|precision|f1|r2|rating|groundedness|lift|success"),
+    (Role("quality_error", 1), "mae|rmse|wape|mape|logloss|entropy|brier|ne"),
+    (Role("version_mix", 0), "version mix|mix"),
+    (Role("version", 0), "version"),
+    (Role("model_age", 1), "age d|model age|age days|days since"),
+    (Role("train_rows", -1), "train rows|training rows|train size"),
+    (Role("label_count", -1), "labels|labelled|label count|maturity|matured"),
+    (Role("base_rate", 0, True), "base rate|label rate|positive rate|label mean|prevalence"),
+    (Role("action_rate", 0, True), "action|decline|approve|flag rate|positive share|decision"),
+    (Role("score_mean", 0), "score|prediction|pred"),
+    (Role("top_share", 1, True), "top share|top value|mode share|top ratio|modal|top"),
+    (Role("distinct", 0), "distinct|cardinality|unique|nunique|uniq"),
+    (Role("business", 0), "conversion|chargeback|cancel|revenue|churn rate|escalation|approval|waste|save"),
+    (Role("duration", 1), "duration|runtime|elapsed|took|run time"),
+    (Role("status", 0), "status|state|ok"),
+    (Role("latency", 1), "latency|p99|response|p90 ms|p95 ms|p50 ms|ms"),
+    (Role("cpu", 1), "cpu"),
+    (Role("memory", 1), "mem|memory|heap|rss"),
+    (Role("replicas", 0), "replicas|pods|instances"),
+    (Role("traffic", 0), "qps|rps|requests|ops|traffic|throughput|workload|calls"),
+    (Role("network", 0), "network|net|bytes|receive|transmit|syscall"),
+    (Role("rows", 0), "rows|row|records|events|volume|count|size"),
+    (Role("mean", 0), "mean|avg|average|mu"),
+    (Role("spread", 0), "std|stddev|sd|variance|sigma|spread"),
+    (Role("high", 0), "p95|q95|p90|max|upper"),
+    (Role("median", 0), "p50|q50|median|p25|p75|p05"),
+)
+
+
+def words_of(metric: str) -> tuple[str, ...]:
+    """The words of a name in any dialect.
+
+    >>> words_of("online.missRate"), words_of("feature_null_ratio")
+    (('online', 'miss', 'rate'), ('feature', 'null', 'ratio'))
+    """
+    spaced = re.sub(r"([a-z0-9])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3 \2\4", metric)
+    return tuple(re.findall(r"[a-z]+\d*|\d+[a-z]+|\d+", spaced.lower()))
+
+
+@lru_cache(maxsize=20_000)
+def role_of(metric: str) -> Role:
+    """The role of a metric by its name; UNKNOWN (either direction) when the name tells nothing.
+
+    >>> role_of("score_psi_7d").name, role_of("missing_pct").name, role_of("p99_ms").direction
+    ('psi', 'nulls', 1)
+    """
+    words = set(words_of(metric))
+    for role, alternatives in _ROLES:
+        if any(set(one.split()) <= words for one in alternatives.split("|")):
+            return role
+    return UNKNOWN
+
+
+def direction_of(metric: str) -> int:
+    """+1 when high is bad, -1 when low is bad, 0 when any change is."""
+    return role_of(metric).direction
