@@ -56,7 +56,7 @@ class Feed:
         self._marks: deque[tuple[int, str]] = deque()
         self._safe = 0  # the reader's last ack
         self._delivery = 0
-        self._stale = self._closed = False
+        self._stale = self.closed = False
         self.position = 0
         """Stream sequence of the last message handed out (or of the one before the start)."""
         self.waiting = 0
@@ -72,7 +72,7 @@ class Feed:
 
     async def close(self) -> None:
         """Stop reading. What was not acknowledged comes again at the next start."""
-        self._closed = True
+        self.closed = True
         if self._pull is not None:
             await self._pull.close()
 
@@ -97,7 +97,7 @@ class Feed:
     async def _batches(self) -> AsyncIterator[list[Delivered]]:
         if self._pull is None:
             await self.open()
-        while not self._closed:
+        while not self.closed:
             assert self._pull is not None
             messages = await self._pull.take(_PATIENCE)
             batch = []
@@ -112,7 +112,7 @@ class Feed:
                     batch.append(await self._read(message, where))
             if batch:
                 yield batch
-            if (self._stale or self._pull.lost_consumer) and not self._closed:
+            if (self._stale or self._pull.lost_consumer) and not self.closed:
                 await self._place_again()
 
     async def _read(self, message: Message, where: Position) -> Delivered:
@@ -126,7 +126,7 @@ class Feed:
         return result
 
     async def _certainly_set_aside(self, subject: str, bad: Bad, seq: int) -> None:
-        while not self._closed:
+        while not self.closed:
             try:
                 return await self._set_aside(subject, bad, seq)
             except Unavailable as error:
@@ -174,7 +174,7 @@ class Feed:
     async def _place_again(self) -> None:
         """Put the consumer back behind the last ack (a later start would claim as safe what is not): what was handed
         out since comes again and is passed over."""
-        while not self._closed:
+        while not self.closed:
             try:
                 await self._place(self._safe + 1)
                 return

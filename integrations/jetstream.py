@@ -102,11 +102,12 @@ def position(reply: str) -> Position:
 class Pull:
     """Keeps a pull consumer's messages coming into a small buffer: asks ahead, and again after every interruption.
 
-    At most about `batch` messages (and 2 x MAX_PULL_BYTES) wait here, so a slow reader slows the server down.
+    At most about `batch` messages (and 2 x MAX_PULL_BYTES) wait here, so a slow reader slows the server down. With
+    `ahead` the next batch is asked for while this one is read.
     """
 
-    def __init__(self, connection: Connection, stream: str, consumer: str, batch: int = 1_000):
-        self._connection, self._batch = connection, batch
+    def __init__(self, connection: Connection, stream: str, consumer: str, batch: int = 1_000, *, ahead: bool = True):
+        self._connection, self._batch, self._ahead = connection, batch, ahead
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._inbox = connection.inbox()
         self._buffer: deque[Message] = deque()
@@ -122,15 +123,15 @@ class Pull:
         self._subscription = await self._connection.listen(self._inbox, self._on_message)
 
     async def close(self) -> None:
-        """Stop: a reader that waits in `take` gets nothing more."""
+        """Stop: a reader that waits in `take` gets nothing more. `left` is what nobody took."""
         self._closed = True
         self._arrived.set()
         if self._subscription is not None:
             await self._subscription.unsubscribe()
             self._subscription = None
 
-    async def take(self, patience: float) -> list[Message]:
-        """Everything that is here, waiting for at least one message; empty after `patience` seconds."""
+    async def take(self, patience: float, most: int = 1_000_000) -> list[Message]:
+        """What is here (at most `most`), waiting for at least one message; empty after `patience` seconds."""
         deadline = time.monotonic() + patience
         while not (self._buffer or self.lost_consumer or self._closed):
             await self._ask()
@@ -143,10 +144,15 @@ class Pull:
             except TimeoutError:
                 if time.monotonic() - self._heard > 2.5 * HEARTBEAT_SECONDS:
                     self.again()
-        taken = list(self._buffer)
-        self._buffer.clear()
-        await self._ask()
+        taken = [self._buffer.popleft() for _ in range(min(most, len(self._buffer)))]
+        if self._ahead:
+            await self._ask()
         return taken
+
+    @property
+    def left(self) -> list[Message]:
+        """What arrived and was not taken."""
+        return list(self._buffer)
 
     def again(self) -> None:
         """Forget what was asked for (the server has, too): ask afresh."""
@@ -154,7 +160,7 @@ class Pull:
         self._arrived.set()
 
     async def _ask(self) -> None:
-        if self._closed or self._asked > self._batch // 2 or len(self._buffer) >= self._batch:
+        if self._closed or self._asked > (self._batch // 2 if self._ahead else 0) or len(self._buffer) >= self._batch:
             return
         body = {
             "batch": self._batch,

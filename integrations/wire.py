@@ -111,7 +111,7 @@ def address(subject: str) -> tuple[str, str]:
 
 
 def delivered(
-    subject: str, payload: bytes, content_type: str, *, seq: int, at: float, decode: Decode | None = None
+    subject: str, payload: bytes, content_type: str = "", *, seq: int = 0, at: float = 0.0, decode: Decode | None = None
 ) -> tuple[Delivered, list[Bad]]:
     """One stored message, decoded, and what in it could not be read. Never raises for anything a producer may send."""
     tenant = model = ""

@@ -79,7 +79,7 @@ async def test_without_a_position_it_goes_on_behind_the_last_ack(bus):
     await first.close()
 
     async def floor():
-        info = await bus._stream.consumer_info("INFERENCE", "detect")
+        info = await bus.connection.stream.consumer_info("INFERENCE", "detect")
         return info.ack_floor.stream_seq == 17
 
     await eventually(floor)
@@ -122,7 +122,7 @@ async def test_deleted_consumer_is_put_back(bus):
     await _publish(bus, range(5))
     feed = bus.feed(durable="detect", subject="inference.>")
     assert await _take(feed, 5) == list(range(5))
-    await bus._stream.delete_consumer("INFERENCE", "detect")
+    await bus.connection.stream.delete_consumer("INFERENCE", "detect")
     await _publish(bus, range(5, 9))
     assert await _take(feed, 4) == list(range(5, 9))
 
