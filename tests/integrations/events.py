@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from core.events import AlertFired, WindowClosed
+from core.events import AlertFired, SignalWindow, WindowClosed
 from core.findings import Summary
 from core.incidents import Incident, opened
 
@@ -28,5 +28,5 @@ def window(number: int = 1, *, end: float = 0.0, model: str = "fraud", version: 
     end = end or 1_000.0 + number
     return WindowClosed(
         id=f"w_{model}_{number}", cause="c", actor="detect", at=end, tenant="acme", model=model, version=version,
-        baseline="b1", start=end - 1, end=end, rows=10, signals={"score": {"summary": Summary(rows=10)}},
+        baseline="b1", start=end - 1, end=end, rows=10, signals={"score": SignalWindow(summary=Summary(rows=10))},
     )  # fmt: skip
