@@ -6,8 +6,11 @@ Numbers are those of docs.slack.dev/reference/block-kit; each finding reads like
 
 from __future__ import annotations
 
+import math
+
 from . import limits_elements as elements
 from .limits_elements import Findings, need, plain, sized, text_object
+from .limits_shapes import check_shapes
 
 MESSAGE_BLOCKS, VIEW_BLOCKS = 50, 100
 TEXT = 40_000
@@ -23,6 +26,9 @@ def check_blocks(blocks: object, surface: str = "message", root: str = "/blocks"
     out = Findings()
     if not isinstance(blocks, list):
         return [out.word("must be an array", root)]
+    check_shapes(blocks, root, out)
+    if out:
+        return list(out)
     most = MESSAGE_BLOCKS if surface == "message" else VIEW_BLOCKS
     if len(blocks) > most:
         out.say(f"no more than {most} items allowed", root)
@@ -204,13 +210,30 @@ def _chart(block: dict, at: str, out: Findings) -> None:
     if not isinstance(chart, dict) or chart.get("type") not in ("line", "bar", "area", "pie"):
         out.say("must be one of line, bar, area, pie", f"{at}/chart/type")
         return
-    parts = "segments" if chart["type"] == "pie" else "series"
-    _several(chart, parts, f"{at}/chart", 12, out, lambda *_: None, least=1)
+    if chart["type"] == "pie":
+        _several(chart, "segments", f"{at}/chart", 12, out, lambda s, a, o: _number(s.get("value"), f"{a}/value", o), 1)
+    else:
+        _several(chart, "series", f"{at}/chart", 12, out, _series, least=1)
+
+
+def _series(series: dict, at: str, out: Findings) -> None:
+    points = series.get("data", series.get("values"))
+    if not isinstance(points, list) or not points:
+        out.say("missing required field: data", at)
+        return
+    for number, point in enumerate(points):
+        _number(point.get("value") if isinstance(point, dict) else point, f"{at}/data/{number}", out)
+
+
+def _number(value: object, at: str, out: Findings) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        out.say("must be a finite number", at)
 
 
 def _task_card(block: dict, at: str, out: Findings) -> None:
     need(block, "task_id", at, out)
-    need(block, "title", at, out)
+    if need(block, "title", at, out):
+        sized(block["title"], f"{at}/title", 3000, out)
     if block.get("status") not in ("pending", "in_progress", "complete", "error"):
         out.say("must be one of pending, in_progress, complete, error", f"{at}/status")
 

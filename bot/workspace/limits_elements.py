@@ -130,7 +130,8 @@ def _feedback(element: dict, at: str, out: Findings) -> None:
     for key in ("positive_button", "negative_button"):
         if need(element, key, at, out):
             plain(element[key].get("text"), f"{at}/{key}/text", 75, out)
-            sized(element[key].get("value"), f"{at}/{key}/value", 2000, out, least=1)
+            if need(element[key], "value", f"{at}/{key}", out):
+                sized(element[key]["value"], f"{at}/{key}/value", 2000, out)
 
 
 def _icon_button(element: dict, at: str, out: Findings) -> None:

@@ -165,7 +165,7 @@ def spoilt(draw, value: object) -> object:
     return draw(JUNK)
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.data())
 def test_what_the_limits_let_pass_can_be_drawn(data):
     """A spoilt block is either refused by the limits or drawn: it never breaks the page."""
