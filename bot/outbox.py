@@ -266,7 +266,8 @@ class Outbox:
             _, row["level"] = await self._send("chat.update", card, incident, channel=row["channel"], ts=row["ts"])
         except Gone:
             row.pop("ts")
-            await self.cards.put_card(incident.id, {"channel": row["channel"], "lane": row["lane"]})
+            kept = {k: row[k] for k in ("channel", "lane", "poster", "picture") if k in row}
+            await self.cards.put_card(incident.id, kept)
             raise Away(f"the card of {incident.id} was deleted; it will be posted again") from None
         await self._remember(incident, row, card)
 

@@ -84,10 +84,11 @@ async def told(tmp_path: Path, rate_limits: bool = True, **more: Any):
         views, again = Views(clock), []
         converse = converse_for(workspace, views, clock, again, **more)
         await converse.start()
+        running = Story(workspace, people, views, clock, converse, again)
         try:
-            yield Story(workspace, people, views, clock, converse, again)
+            yield running
         finally:
-            await converse.stop()
+            await running.converse.stop()
 
 
 @pytest.fixture
