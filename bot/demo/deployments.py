@@ -79,18 +79,33 @@ def decide(state: State, request: Request) -> tuple[State, Entry, bool]:
     known = state.find(request.key)
     if known:
         if known.digest != request.digest():
-            raise Refused(409, "key_reused", f"Idempotency-Key {request.key!r} was used for another request: "
-                          f"{known.kind} to version {known.to}. Send a new key.")
+            raise Refused(
+                409,
+                "key_reused",
+                f"Idempotency-Key {request.key!r} was used for another request: "
+                f"{known.kind} to version {known.to}. Send a new key.",
+            )
         return state, known, False
     if request.expected is not None and request.expected != state.current:
-        raise Refused(409, "not_current", f"{state.model} serves version {state.current}, not {request.expected}. "
-                      "Look again before you deploy.")
+        raise Refused(
+            409,
+            "not_current",
+            f"{state.model} serves version {state.current}, not {request.expected}. Look again before you deploy.",
+        )
     if request.to == state.current:
         raise Refused(409, "already_current", f"{state.model} already serves version {request.to}.")
     name = hashlib.sha256(f"{state.model}\x1f{request.key}".encode()).hexdigest()[:16]
     entry = Entry(
-        f"chg_{name}", request.key, request.digest(), request.kind, state.current, request.to,
-        max([request.at, *(past.at for past in state.log[-1:])]), request.by, request.summary, request.url,
+        f"chg_{name}",
+        request.key,
+        request.digest(),
+        request.kind,
+        state.current,
+        request.to,
+        max([request.at, *(past.at for past in state.log[-1:])]),
+        request.by,
+        request.summary,
+        request.url,
     )
     return replace(state, current=request.to, log=(*state.log, entry)), entry, True
 
@@ -104,8 +119,15 @@ def announced(state: State, entry: Entry) -> State:
 def change(state: State, entry: Entry) -> dict[str, Any]:
     """The `ChangeRecorded` that tells the world of a deployment."""
     return {
-        "id": entry.id, "at": entry.at, "kind": "deployment", "target": state.model, "from": entry.before,
-        "to": entry.to, "summary": entry.summary, "by": entry.by, "url": entry.url,
+        "id": entry.id,
+        "at": entry.at,
+        "kind": "deployment",
+        "target": state.model,
+        "from": entry.before,
+        "to": entry.to,
+        "summary": entry.summary,
+        "by": entry.by,
+        "url": entry.url,
     }
 
 

@@ -36,6 +36,7 @@ STALE = 3 * 3600
 OBSERVED = ("temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "visib", "pressure")
 """What the stations report: Fahrenheit, Fahrenheit, %, mph, mph, inches, miles, millibars."""
 FORMAT = "1"
+"""Raise it when the tables or the features change: what older code kept is then made anew."""
 
 Say = Callable[[str], None]
 
@@ -109,6 +110,7 @@ def save_parquet(path: Path, table: Any) -> None:
 
 def columns(path: Path) -> Columns:
     """A Parquet file as numpy columns; text as objects, the same text being the same object."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -116,7 +118,8 @@ def columns(path: Path) -> Columns:
     for name, column in zip((table := pq.read_table(path)).column_names, table.columns, strict=True):
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             told = column.combine_chunks().dictionary_encode()
-            read[name] = told.dictionary.to_numpy(zero_copy_only=False)[told.indices.to_numpy()]
+            texts = np.array(told.dictionary.to_pylist(), dtype=object)
+            read[name] = texts[told.indices.to_numpy()]
         else:
             read[name] = column.to_numpy()
     return read

@@ -28,6 +28,7 @@ import hmac
 import json
 import os
 import secrets
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,7 @@ from aiohttp import web
 from bot.demo import deployments, features, model
 from bot.demo.deployments import Refused, Request
 from bot.demo.flights import World, load, moment
-from bot.demo.publish import connect, names, publish
+from bot.demo.publish import connect, heed_cancel, names, publish
 
 if TYPE_CHECKING:
     from nats.js import JetStreamContext
@@ -84,18 +85,26 @@ class ModelServer:
             await self._js.result()._nc.close()
 
     async def _announce(self) -> None:
-        connection = await connect(self.nats_url, "model-server")
-        self._js.set_result(connection.jetstream())
+        """Tell of every deployment that is not told of yet, at the start and after each new one."""
+        js = (await connect(self.nats_url, "model-server")).jetstream()
+        self._js.set_result(js)
         while True:
             self._news.clear()
             for entry in [entry for entry in self.state.log if not entry.announced]:
-                said = deployments.change(self.state, entry)
-                await publish(await self._js, f"change.{TENANT}", entry.id, said)
-                async with self._turn:
-                    self.state = deployments.announced(self.state, entry)
-                    await asyncio.to_thread(deployments.save, self._file, self.state)
-                print(f"model-server: {entry.kind} {entry.before} -> {entry.to} by {entry.by}", flush=True)
+                await publish(js, f"change.{TENANT}", entry.id, deployments.change(self.state, entry))
+                heed_cancel()
+                await self._mark(entry)
             await self._news.wait()
+
+    async def _mark(self, entry: deployments.Entry) -> None:
+        """A mark that cannot be kept is no harm: the next start announces again, under the same id."""
+        async with self._turn:
+            self.state = deployments.announced(self.state, entry)
+            try:
+                deployments.save(self._file, self.state)
+            except OSError as error:
+                print(f"model-server: cannot write {self._file}: {error}", file=sys.stderr, flush=True)
+        print(f"model-server: {entry.kind} {entry.before} -> {entry.to} by {entry.by}", flush=True)
 
     async def on_health(self, request: web.Request) -> web.Response:
         ready = self._js.done()
@@ -139,9 +148,13 @@ class ModelServer:
             known = ", ".join(model.RECIPES)
             raise Refused(404, "unknown_version", f"{model.MODEL} has no version {to!r}; it has {known}")
         asked = Request(
-            kind, to, key, at=_when(body, self.clock or time.time()),
+            kind,
+            to,
+            key,
+            at=_when(body, self.clock or time.time()),
             expected=_text(body, "from") if body.get("from") is not None else None,
-            by=str(body.get("by", "unknown")), url=str(body.get("url", "")),
+            by=str(body.get("by", "unknown")),
+            url=str(body.get("url", "")),
             summary=str(body.get(why) or f"{kind} {model.MODEL} to version {to}"),
         )
         async with self._turn:
@@ -156,7 +169,7 @@ class ModelServer:
         self.in_flight = to
         try:
             loaded = await asyncio.to_thread(model.load_model, self.data, to)
-            await asyncio.to_thread(deployments.save, self._file, state)
+            deployments.save(self._file, state)
         except (FileNotFoundError, ValueError) as error:
             raise Refused(409, "unhealthy_version", str(error)) from error
         finally:

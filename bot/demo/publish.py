@@ -53,3 +53,11 @@ async def connect(url: str, program: str) -> nats.NATS:
         url, name=program, max_reconnect_attempts=-1, reconnect_time_wait=0.2, connect_timeout=2,
         error_cb=on_error, reconnected_cb=on_return,
     )  # fmt: skip
+
+
+def heed_cancel() -> None:
+    """Raise the cancellation this task was sent if it got lost: before Python 3.12 `asyncio.wait_for`, on which nats-py
+    waits for an acknowledgement, swallows one that comes together with the answer (python/cpython#86296)."""
+    task = asyncio.current_task()
+    if task and task.cancelling():
+        raise asyncio.CancelledError

