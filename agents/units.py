@@ -83,6 +83,8 @@ GOOD = 0.2
 """A fit within a fifth of the spread is good ..."""
 GOOD_NAMED = 0.45
 """... and one within this is, for a feature named after the quantity: weather of another day differs by that much."""
+SEEN, SEEN_NAMED = 0.5, 0.1
+"""What was not converted must also lie this far off: a small shift has a hundred explanations."""
 MUCH_BETTER = 3.0
 """It must also beat "nothing was converted" by this factor."""
 
@@ -101,8 +103,8 @@ class Fit(Struct, frozen=True):
 
     @property
     def accepted(self) -> bool:
-        good = GOOD_NAMED if self.named else GOOD
-        return self.error <= good and self.identity_error >= MUCH_BETTER * max(self.error, 0.02)
+        good, seen = (GOOD_NAMED, SEEN_NAMED) if self.named else (GOOD, SEEN)
+        return self.error <= good and self.identity_error >= max(seen, MUCH_BETTER * self.error)
 
 
 def error_of(conversion: str, healthy: Sequence[float], current: Sequence[float], spread: float = 0.0) -> float:
