@@ -3,10 +3,12 @@
 import asyncio
 from collections import Counter
 
+import aiohttp
 import pytest
 from aiohttp import web
 
 from bot.demo import model
+from bot.demo.control import steered
 from bot.demo.flights import load, moment
 from bot.demo.model_server import ModelServer
 from bot.demo.replay import Plan, Replay, forget
@@ -119,6 +121,27 @@ async def test_the_pace_changes_under_way(world, server, bus):
     assert replay.progress.position == PLAN.end
     with pytest.raises(ValueError, match="pace -1"):
         replay.set_pace(-1)
+
+
+async def test_a_replay_is_steered_over_http(world, server, bus, tmp_path):
+    """Levers on loopback: what is asked is done and answered with the progress; nonsense is refused with a reason."""
+    replay = Replay(world, server.url, bus.url, PLAN, pace=0)
+    task = asyncio.create_task(steered(replay, port_file=tmp_path / "port"))
+    await eventually((tmp_path / "port").exists)
+    url = f"http://127.0.0.1:{(tmp_path / 'port').read_text()}/v1/replay"
+    async with aiohttp.ClientSession() as client:
+        for nonsense in ({"pace": -1}, {"pace": "fast"}, {"speed": 3}, {"hold_pace": 1e9}, [1]):
+            async with client.post(url, json=nonsense) as response:
+                assert response.status == 400
+                assert (await response.json())["error"]["message"]
+        async with client.post(url, json={"held": True, "hold_pace": 50}) as response:
+            assert (await response.json())["held"] is True
+        async with client.post(url, json={"held": False, "pace": 1000}) as response:
+            assert response.status == 200
+        await replay.until(moment("2013-03-01T04:00"))
+        async with client.get(url) as response:
+            assert (await response.json())["at"] >= "2013-03-01T04:00:00Z"
+    assert (await task).position == PLAN.end
 
 
 async def test_a_refusal_ends_the_replay_with_the_servers_words(world, server, bus):
