@@ -20,6 +20,7 @@ SECTION, FIELD, HEADER, CONTEXT, BUTTON, ALT = 3_000, 2_000, 150, 2_000, 75, 1_9
 MESSAGE_BLOCKS, MESSAGE_CHARACTERS = 50, 13_000
 
 _LINK = re.compile(r"(?:\b(?:https?|ftps?|file|slack|mailto|tel|javascript|data):|\bwww\.)\S+", re.I)
+_CITATION = re.compile(r"\[([A-Z]\d{1,3})\]")
 _MENTION = re.compile(r"@(?=(?:here|channel|everyone|everybody)\b)", re.I)
 _MARKUP = re.compile(r"(?<![\w])([*_~])(?=\S)|(?<=\S)([*_~])(?![\w])")
 _PLAINLY = {"*": "∗", "_": "ˍ", "~": "∼"}
@@ -32,7 +33,7 @@ _SECRETS = re.compile(
 
 def clean(text: Any, most: int = 300) -> str:
     """`text` as one printable line of at most `most` characters: no control, bidirectional, zero-width, private or
-    surrogate characters, no secrets of well-known shapes, no links.
+    surrogate characters, no secrets of well-known shapes, no links, nothing that looks like a citation of ours.
 
     >>> clean("a\\u202eb\\nc https://evil.example/x xoxb-123456789012")
     'ab c [link removed] ***'
@@ -40,6 +41,7 @@ def clean(text: Any, most: int = 300) -> str:
     kept = (" " if c in "\n\r\t\x0b\x0c\u2028\u2029" else c for c in str(text)[: most * 4 + 400])
     line = "".join(c for c in kept if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn"))
     line = _LINK.sub("[link removed]", _SECRETS.sub("***", line))
+    line = _CITATION.sub(r"(\1)", line)
     return cut(" ".join(line.split()), most)
 
 
@@ -65,7 +67,7 @@ def name(text: Any, most: int = 80) -> str:
     >>> name("fr\\u0430ud")
     'fr\\\\u0430ud'
     """
-    line = _MENTION.sub("＠", clean(text, most)).replace("`", "'")
+    line = _MENTION.sub("＠", clean(text, most)).replace("`", "'").replace("<", "‹").replace(">", "›")
     if re.search(r"[A-Za-z]", line):
         line = "".join(_spelt(c) for c in line)
     return cut(line, most) or "(no name)"
@@ -79,7 +81,7 @@ def _spelt(c: str) -> str:
 
 def code(text: Any, most: int = 80) -> str:
     """A name as inline code in a mrkdwn object."""
-    return "`" + name(text, most).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") + "`"
+    return "`" + name(text, most).replace("&", "&amp;") + "`"
 
 
 def plain(text: str, most: int = HEADER) -> Block:

@@ -300,8 +300,8 @@ def _provenance(incident: Incident, policy: Policy) -> Block | None:
         r = h.runbook
         verified = f"verified {escape(r.last_verified, 20)}" if r.last_verified else "never verified"
         stale = ", stale" if r.stale else ""
-        where = f"{name(r.file, 80)}#{name(r.heading, 80)}@{name(r.revision, 12)}".replace("&", "&amp;")
-        texts.append(f"Runbook `{where.replace('<', '&lt;').replace('>', '&gt;')}` ({verified}{stale})")
+        where = code(f"{name(r.file, 80)}#{name(r.heading, 80)}@{name(r.revision, 12)}", 180)
+        texts.append(f"Runbook {where} ({verified}{stale})")
     author = "rules" if h.written_by == "rules" else escape(h.written_by.removeprefix("model:"), 60)
     dropped = f"; {len(h.dropped)} unsupported sentences were dropped" if h.dropped else ""
     return context(*texts, f"Worded by {author}; every number recomputed from the cited evidence{dropped}")

@@ -48,8 +48,9 @@ def http_app(app: Any, secret: str, cards: Cards, now: Callable[[], float] = tim
     from slack_bolt.request.async_request import AsyncBoltRequest
 
     async def on_request(request: web.Request) -> web.Response:
-        body = await request.content.read(MOST_BYTES + 1)
-        if len(body) > MOST_BYTES:
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
             return web.Response(status=413, text="too large")
         given = request.headers.get("X-Slack-Signature", "")
         wrong = trusted(secret, request.headers.get("X-Slack-Request-Timestamp", ""), given, body, now())

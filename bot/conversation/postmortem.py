@@ -13,6 +13,7 @@ from core.incidents import Incident
 def draft(incident: Incident) -> str:
     """Markdown; every claim keeps its citation, every line of the timeline its time and actor."""
     h, plan, done = incident.hypothesis, incident.plan, incident.outcome
+    known = [e.id for e in h.evidence] if h else []
     lines = [
         f"# Postmortem: {_md(say.title(incident, over=True))}",
         "",
@@ -32,7 +33,7 @@ def draft(incident: Incident) -> str:
     else:
         sure = "abstained" if h.abstained else f"confidence {h.confidence:.2f}"
         lines += [f"{_md(h.headline)} ({sure}, worded by {_md(h.written_by)})", ""]
-        lines += [f"- {_md(c.text, 400)} {''.join(f'[{i}]' for i in c.citations)}" for c in h.claims]
+        lines += [f"- {_md(c.text, 400)} {say.cited(c.citations, known)}" for c in h.claims]
         lines += [f"- Could not check: {_md(g.what)} ({_md(g.why)})" for g in h.gaps]
     lines += ["", "## What was done"]
     lines.append(f"{_md(plan.summary)}. Undo: {_md(plan.undo)}" if plan else "Nothing was executed.")

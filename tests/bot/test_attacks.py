@@ -1,0 +1,57 @@
+"""The attack suite, run whole, with its score."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from bot.cards import card, purposes
+from bot.modals import dismiss, review, runbook, snooze, wrong
+from bot.thread import note
+from bot.workspace.limits import check_blocks, check_view
+from tests.bot import attacks
+from tests.bot import examples as x
+
+LATER = x.NOW + 60
+
+
+def test_text_attacks(capsys):
+    """No text in any place mentions, links, broadcasts, leaks, or adds a button."""
+    desk = SimpleNamespace(policy=x.policy(), now=lambda: LATER)
+    harm: list[str] = []
+    cases = attacks.text_attacks()
+    played = 0
+    for case in cases:
+        for place in case.get("places", attacks.PLACES):
+            incident = attacks.poisoned(place, case["text"])
+            values = {p: f"nonce-{n}" for n, p in enumerate(purposes(incident, desk.policy, LATER))}
+            shown = card(incident, desk.policy, LATER, values)
+            views = [
+                review(incident, incident.plan, desk.policy, "n", "approver"), dismiss(incident, "n"),
+                snooze(incident, "n", "preview"), wrong(incident, "n", "wrong"), runbook(incident.hypothesis.runbook),
+            ]  # fmt: skip
+            told = attacks.everything(incident, desk, [*shown.blocks, *note(incident, 0)[1]], shown.text)
+            harm += attacks.harmed(told + json.dumps(views, ensure_ascii=False), case)
+            harm += attacks.harmed(attacks.postmortem(incident), {**case, "id": f"{case['id']} in a postmortem"})
+            harm += [f"{case['id']}/{place}: {p}" for p in check_blocks(shown.blocks)]
+            harm += [f"{case['id']}/{place}: {p}" for v in views for p in check_view(v)]
+            row = next(b for b in shown.blocks if b["type"] == "actions")["elements"]
+            if [b["value"] for b in row if b["type"] == "button"] != ["nonce-0", "nonce-1", "nonce-2"]:
+                harm.append(f"{case['id']}/{place}: buttons changed")
+            played += 1
+    with capsys.disabled():
+        print(f"\nattacks by text: {played} played, {len(harm)} unsafe")
+    assert harm == []
+    assert len(cases) >= 20
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("name", attacks.PROTOCOL)
+async def test_protocol_attacks(story, name, capsys):
+    """No click, replay, forgery or answer makes the product do what policy does not allow."""
+    harm = await attacks.PROTOCOL[name](story)
+    with capsys.disabled():
+        print(f"\nattack: {name}: {'held' if not harm else 'UNSAFE ' + '; '.join(harm)}")
+    assert harm == []
