@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 from .compose import composed
 from .errors import PersonError, SlackError
 from .forms import action_of, elements_of, find, objections, state_of
@@ -27,7 +29,9 @@ class Gestures:
             raise PersonError("Write something first.", 400)
         marked, blocks = composed(text, self._named)
         try:
-            return self.messages.post(channel, user, marked, blocks, thread_ts, _typed=True)
+            return self.messages.post(
+                channel, user, marked, blocks, thread_ts, client_msg_id=str(uuid.uuid4()), _typed=True
+            )  # fmt: skip
         except SlackError as error:
             raise PersonError(f"That thread is gone ({error.code}).", 404) from error
 
@@ -46,9 +50,11 @@ class Gestures:
     async def command(self, user: str, channel: dict, line: str) -> dict:
         """Run `/command text`; the app's immediate answer, if any, is posted as Slack would."""
         command, _, text = line.strip().partition(" ")
-        if command not in [c["command"] for c in self.team.manifest.commands]:
-            known = ", ".join(c["command"] for c in self.team.manifest.commands)
-            raise PersonError(f"{command} is not a valid command. Known here: {known}.", 404)
+        known = {c["command"]: c for c in self.team.manifest.commands}
+        if command not in known:
+            raise PersonError(f"{command} is not a valid command. Known here: {', '.join(known)}.", 404)
+        if known[command].get("should_escape"):
+            text = composed(text, self._named)[0]
         payload = {
             "token": "local", "team_id": TEAM_ID, "team_domain": DOMAIN, "channel_id": channel["id"],
             "channel_name": channel.get("name", "directmessage"), "user_id": user,

@@ -117,8 +117,11 @@ async def watch(bolt_app, connect, client):
         await client.views_publish(user_id=event["user"], view={"type": "home", "blocks": [section("All quiet.")]})
 
     @bolt_app.event("message")
-    async def on_message():
-        """Acked, not used."""
+    async def on_message(event, client):
+        if event.get("channel_type") == "im" and event.get("client_msg_id"):
+            await client.chat_postMessage(
+                channel=event["channel"], text=f"you said {event['text']}", thread_ts=event["ts"]
+            )
 
     async with connect(bolt_app):
         card = await client.chat_postMessage(channel="ml-oncall", text="SEV2 flight-delay", blocks=CARD)
@@ -257,3 +260,22 @@ async def test_hostile_text_stays_text(open_page, watch, client):
     await client.chat_postMessage(channel="general", text=nasty, blocks=[section(nasty)])
     await page.get_by_text("click me").wait_for()
     assert await page.locator("#messages script, #messages a[href^=javascript], #messages img[onerror]").count() == 0
+
+
+async def test_a_suggested_prompt_is_asked_and_answered_in_view(open_page, watch, client):
+    """In the app's direct message a prompt is sent by one click, and the answer's thread opens by itself."""
+    prompts = [{"title": "How are the models?", "message": "status"}]
+    await client.assistant_threads_setSuggestedPrompts(channel_id="D0ANA", prompts=prompts)
+    page = await open_page("ana", "channel=dm")
+    await page.get_by_role("button", name="How are the models?").click()
+    await page.locator("#thread").get_by_text("you said status").wait_for()
+
+
+async def test_a_permalink_leads_to_its_message(open_page, watch, client, workspace):
+    """chat.getPermalink's address opens the channel at the message."""
+    sent = await client.chat_postMessage(channel="general", text="the one")
+    link = (await client.chat_getPermalink(channel=sent["channel"], message_ts=sent["ts"]))["permalink"]
+    page = await open_page("ana")
+    await page.goto(link)
+    await page.get_by_role("heading", name="#general").wait_for()
+    await page.get_by_text("the one").wait_for()

@@ -46,14 +46,14 @@ def _plot(spec: dict) -> tuple[str, list[str], list[list]]:
     count = max((len(v) for v in values), default=0)
     labels = _categories(spec, count)
     everything = [x for v in values for x in v] or [0.0]
-    low, high = min(0.0, *everything), max(0.0, *everything)
-    high = high if high > low else low + 1
+    ticks = nice_ticks(min(0.0, *everything), max(0.0, *everything))
+    low, high = ticks[0], ticks[-1]
 
     def y(value: float) -> float:
         return TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
     step = (WIDTH - LEFT) / max(count, 1)
-    parts = [_axis(low, high, y), _labels(labels, step)]
+    parts = [_axis(ticks, y), _labels(labels, step)]
     for number, points in enumerate(values):
         kind = spec["type"]
         if kind == "bar":
@@ -76,15 +76,25 @@ def _plot(spec: dict) -> tuple[str, list[str], list[list]]:
     return "".join(parts), names, rows
 
 
-def _axis(low: float, high: float, y) -> str:
-    lines = []
-    for part in range(5):
-        value = low + (high - low) * part / 4
-        lines.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-            f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.3g}</text>'
-        )
-    return "".join(lines)
+def nice_ticks(low: float, high: float) -> list[float]:
+    """At most seven round numbers from at or below `low` to at or above `high`.
+
+    >>> nice_ticks(0.0, 1.27)
+    [0.0, 0.5, 1.0, 1.5]
+    """
+    rough = max(high - low, 1e-9) / 4
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next(size * m for m in (1, 2, 5, 10) if size * m >= rough)
+    first, last = math.floor(low / step), max(math.ceil(high / step), math.floor(low / step) + 1)
+    return [n * step for n in range(first, last + 1)]
+
+
+def _axis(ticks: list[float], y) -> str:
+    return "".join(
+        f'<line class="grid" x1="{LEFT}" x2="{WIDTH}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
+        f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.4g}</text>'
+        for value in ticks
+    )
 
 
 def _labels(labels: list[str], step: float) -> str:
