@@ -197,7 +197,8 @@ class Picture:
         early, late = _median(before[: len(before) // 2]), _median(after[-3:])
         step = _median(after[:3]) - _median(before[-3:])
         total = late - early
-        return 1.0 - min(max(step / total, 0.0), 1.0) if abs(total) > 1e-12 else math.nan
+        usual = math.sqrt(sum((v - early) ** 2 for v in before) / len(before))
+        return 1.0 - min(max(step / total, 0.0), 1.0) if abs(total) > 1.5 * usual else math.nan
 
 
 def _better(fit: Fit, known: Fit) -> bool:

@@ -218,13 +218,21 @@ def _cause(p: Picture, graph: Nodes, candidate: Candidate, kind: str, kinds: dic
     if path[-1] != graph.model:
         path = [*path, graph.model]
     held = None
-    if change is not None and (p.is_model(change[1]["target"]) or change[1]["target"] in path):
+    if change is not None and (p.is_model(change[1]["target"]) or _feeds(graph, change[1]["target"], path)):
         innocent = kind in ("covariate_drift", "concept_drift", "seasonality", "campaign_mix", "late_labels")
         held = None if innocent else change[1]["name"]
     parts = [Contribution(node=n, what=w, nats=round(x, 3)) for n, w, x in candidate.parts]
     parts.sort(key=lambda part: -abs(part.nats))
     return Cause(node=candidate.node, type=kind, posterior=round(candidate.posterior, 4), score=round(candidate.score, 3),
                  change=held, path=path, contributions=parts[:12])  # fmt: skip
+
+
+def _feeds(graph: Nodes, target: str, path: list[str]) -> bool:
+    """Whether a change's target is on the path or upstream of its first node."""
+    here = [n for n in graph.factors if n == target or re.split(r"[/:.#]", n)[-1] == target]
+    return any(
+        n in path or len(_path(graph, n, path[0])) > 2 or (n, path[0]) in {e[:2] for e in graph.edges} for n in here
+    )
 
 
 def _path(graph: Nodes, start: str, end: str) -> list[str]:

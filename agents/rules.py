@@ -54,7 +54,7 @@ def write(picture: Picture, reasoned: Reasoned) -> list[Claim]:
     """Every sentence the picture supports, facts first. They still have to pass the gate."""
     writers: Iterable[Writer] = (
         _what_moved, _what_else_moved, _versions, _silent,
-        _change, _unit, _one_value, _nulls, _stale, _many_inputs, _quality_fell, _score_only,
+        _change, _unit, _one_value, _nulls, _telling, _stale, _many_inputs, _quality_fell, _score_only,
         _calm_inputs, _healthy_version, _no_change, _own_type, _innocent_deployment,
         _downstream, _go_back,
     )  # fmt: skip
@@ -251,21 +251,39 @@ def _nulls(p: Picture, r: Reasoned) -> Claim | None:
     return d.claim(f"Missing values of {d.name(signal.label)} went from {was}% to {now}% of the rows.", "cause")
 
 
+_TELLING = {
+    "staleness": "as when the job behind it has stopped",
+    "unseen": "as when a category is encoded anew",
+    "duplicates": "as when events are sent more than once",
+    "late": "as when a partition arrives late",
+    "type": "as when a schema has changed",
+    "latency": "while what the model is asked stayed as it was",
+}
+"""Signals that tell the type of fault by themselves."""
+
+
+def _telling(p: Picture, r: Reasoned) -> Claim | None:
+    lead = p.lead
+    if lead is None or lead.in_alert is None or lead.family not in _TELLING or not r.causes:
+        return None
+    d, e = _draft(p, p.alert), _alert_id(p)
+    name, when = _named(lead, d), d.number(e, f"clock(detections.{lead.in_alert}.onset)")
+    return d.claim(f"What moved is {name}, from {when} on, {_TELLING[lead.family]}.", "cause")
+
+
 def _stale(p: Picture, r: Reasoned) -> Claim | None:
     if not r.causes or r.causes[0].type != "stale_feature_job" or p.lineage is None:
         return None
     rows = p.lineage.result["nodes"]
-    on_path = set(r.causes[0].path)
-    jobs = [
-        (i, row) for i, row in enumerate(rows) if row.get("last_run") and row["distance"] and row["last_run"] < p.onset
-    ]
-    jobs.sort(key=lambda j: (j[1]["id"] not in on_path, j[1]["last_run"]))
+    feeds = {a for a, _, _ in p.lineage.result["edges"]}
+    jobs = [(i, row) for i, row in enumerate(rows) if row.get("last_run") and i in feeds and row["last_run"] < p.onset]
+    jobs.sort(key=lambda j: (j[1]["id"] not in r.causes[0].path, j[1]["last_run"]))
     if not jobs:
         return None
     place, row = jobs[0]
     d = _draft(p, p.lineage, p.alert)
     gap = d.number(p.lineage.id, f"hours(nodes.{place}.last_run,{_alert_id(p)}:at)", ".1f", absolute=True)
-    return d.claim(f"The last finished run of {d.name(row['id'])} ended {gap} hours before the alert.", "cause")
+    return d.claim(f"The last finished run of {d.name(row['id'])} ended {gap} hours before the alert.", "fact")
 
 
 def _many_inputs(p: Picture, r: Reasoned) -> Claim | None:

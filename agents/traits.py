@@ -62,9 +62,7 @@ def _outputs(p: Picture) -> dict[str, float | bool | None]:
     rates = [s for s in p.of("error_rate", "errors") if s not in quality]
     return {
         "score_moved": any(s.moved for s in score) if score else None,
-        "quality_down": any(s.moved for s in quality)
-        if quality
-        else (True if p.kind in ("quality", "concept_drift") else None),
+        "quality_down": any(s.moved for s in quality) if quality else (True if p.kind == "concept_drift" else None),
         "latency_up": any(s.moved for s in latency) if latency else (True if p.kind == "latency" else None),
         "errors_up": any(s.moved for s in rates) if rates else None,
         "duplicates_up": any(s.moved for s in p.of("duplicates")) or None,
@@ -123,7 +121,7 @@ def one_value(p: Picture, lead: Signal | None) -> float | None:
         return 0.0  # everything moved there, and it is not one value
     keep = (1 - new[place]) / max(1 - old[place], 1e-9)
     left = sum(abs(new[i] - keep * old[i]) for i in range(len(a)) if i != place)
-    return max(0.0, 1.0 - 2 * left / gain)
+    return min(max(0.0, 1.4 - left / gain), 1.0)
 
 
 def _piled_up(side: dict[str, Any]) -> bool:
