@@ -52,17 +52,15 @@ class Embedder:
         out = np.zeros((len(texts), DIMENSION), dtype=np.float32)
         if not texts:
             return out
-        with self._lock:
-            model = self._load()
-            order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
-            for start in range(0, len(order), BATCH):
-                rows = order[start : start + BATCH]
-                vectors = model.encode(
-                    [texts[at] or " " for at in rows], batch_size=BATCH, convert_to_tensor=True, show_progress_bar=False
-                )
-                out[rows] = vectors.float().numpy()
-                if progress:
-                    progress(min(start + BATCH, len(order)), len(order))
+        order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
+            with self._lock:  # a batch at a time, so that a question need not wait for a library
+                batch = [texts[at] or " " for at in rows]
+                vectors = self._load().encode(batch, batch_size=BATCH, convert_to_tensor=True, show_progress_bar=False)
+            out[rows] = vectors.float().numpy()
+            if progress:
+                progress(min(start + BATCH, len(order)), len(order))
         return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
 
     def _load(self):

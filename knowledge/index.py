@@ -35,12 +35,15 @@ class Index:
 
     Args:
         directory: where the embedded store lives; unused with a server.
-        name: of the model that made the vectors; another model gets collections of its own.
+        name: of the collections.
         url: `CHROMA_URL`, as in http://chroma:8000; empty for the embedded store.
     """
 
-    def __init__(self, directory: Path, name: str, url: str = ""):
-        self.directory, self.url, self.name = directory, url, name.replace("/", "-")
+    model = ""
+    """Name of the model that made the vectors; another model gets collections of its own."""
+
+    def __init__(self, directory: Path, name: str = "runbooks", url: str = ""):
+        self.directory, self.url, self.name = directory, url, name
         self._lock = threading.RLock()
         self._chunks = self._files = self._owner = None
 
@@ -125,6 +128,7 @@ class Index:
         from chromadb.config import Settings
         from chromadb.errors import ChromaError
 
+        name = "-".join(filter(None, (self.name, self.model))).replace("/", "-")
         settings = Settings(anonymized_telemetry=False)
         try:
             if self.url:
@@ -136,10 +140,10 @@ class Index:
             else:
                 self._own()
                 client = chromadb.PersistentClient(str(self.directory), settings=settings)
-            self._files = client.get_or_create_collection(f"files-{self.name}", embedding_function=None)
+            self._files = client.get_or_create_collection(f"{name}-files", embedding_function=None)
             space = {"hnsw": {"space": "cosine", "ef_search": 200}}
             self._chunks = client.get_or_create_collection(
-                f"chunks-{self.name}", embedding_function=None, configuration=space
+                f"{name}-chunks", embedding_function=None, configuration=space
             )
         except (ChromaError, ValueError, OSError) as broken:
             self.close()

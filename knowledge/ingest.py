@@ -31,15 +31,16 @@ class LineageKeeper:
     async def on_lineage(self, messages: Sequence[Any]) -> None:
         """Messages (each with `tenant` and its `events`) into the graph. Raises Poison for a lone message that is not
         OpenLineage; among others its good events still count, and redelivery one by one names the bad one."""
+        refused: list[str] = []
         async with self._lock:
             for tenant in {m.tenant for m in messages}:
                 graph = await self.of(tenant) or Lineage()
-                refused = [r for m in messages if m.tenant == tenant for r in _learnt(graph, m.events)]
+                refused += [r for m in messages if m.tenant == tenant for r in _learnt(graph, m.events)]
                 encoded = await asyncio.to_thread(graph.encode)
                 await self.store.put_lineage(tenant, encoded)
                 self._decoded[tenant] = (encoded, graph)
-                if refused:
-                    raise Poison(refused[0])
+        if refused:
+            raise Poison(refused[0])
 
 
 def _learnt(graph: Lineage, events: Sequence[dict[str, Any]]) -> list[str]:

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -17,14 +18,17 @@ from core.ports import Passage
 from knowledge.frontmatter import Complaint, Known
 from knowledge.fusion import FITS
 from knowledge.index import Index
-from knowledge.ranking import Found, Query, rank
+from knowledge.query import Query, understood
+from knowledge.ranking import Found, rank
 from knowledge.runbooks import Runbook, files, load_file
 from knowledge.shelf import Shelf, texts
 from knowledge.vectors import Vectors
-from knowledge.words import clean
 
-MAX_QUERY = 4_000
 MAX_PASSAGE = 2_000
+BATCH = 32
+"""Runbooks embedded at a time, so that a large first build becomes searchable as it goes."""
+Progress = Callable[[int, int], None]
+Stat = tuple[int, int, int]
 
 
 class Refreshed(msgspec.Struct, frozen=True):
@@ -51,28 +55,35 @@ class Runbooks:
         known: Known | None = None, today: Callable[[], date] = lambda: datetime.now(UTC).date(),
     ):  # fmt: skip
         self.roots = [roots] if isinstance(roots, Path) else list(roots)
-        self.vectors, self.index, self.known, self.today = vectors, index, known, today
+        self.vectors, self.known, self.today = vectors, known, today
+        self.index = index if vectors is not None else None
+        if self.index is not None:
+            self.index.model = vectors.embedder.name
         self.shelf = Shelf()
         self.complaints: dict[str, tuple[Complaint, ...]] = {}
         self.without = self.without_index = ""
         """Why meaning is not searched, or not through the index, when that is so."""
-        self._stats: dict[str, tuple[int, int, int]] = {}
+        self._stats: dict[str, Stat] = {}
         self._revisions: dict[str, str] = {}
-        self._lock = threading.RLock()
+        self._lock, self._refreshing = threading.RLock(), threading.RLock()
         self._exact: tuple[np.ndarray, np.ndarray] | None = None
         self._loaded = False
 
     async def search(self, words: str, *, expression: str = "", question: str = "", top: int = 5) -> list[Passage]:
         """The best sections for an alert's words, its expression (names of metrics, features, labels) and a question.
 
-        One passage a runbook, best first; empty when nothing fits.
+        One passage a runbook, best first; empty when nothing fits. With "How do I mitigate this?" as the question the
+        passages are the sections that say so.
         """
         return await asyncio.to_thread(self.passages, words, expression=expression, question=question, top=top)
 
     async def watch(self, every: float = 2.0) -> None:
-        """Looks at the disk again and again until cancelled, so that an edit is searchable within seconds."""
+        """Looks at the disk again and again until cancelled, so that an edit is searchable within seconds. A folder
+        that vanishes (a checkout being replaced) is waited for, and what was known stays.
+        """
         while True:
-            await asyncio.to_thread(self.refresh)
+            with suppress(FileNotFoundError):
+                await asyncio.to_thread(self.refresh)
             await asyncio.sleep(every)
 
     async def warm(self) -> None:
@@ -86,49 +97,51 @@ class Runbooks:
 
     def find(self, words: str, *, expression: str = "", question: str = "", top: int = 5) -> list[Found]:
         """Candidates best first, fitting or not."""
-        words, expression, question = (clean(text, MAX_QUERY) for text in (words, expression, question))
-        with self._lock:
-            if not self._loaded:
-                self.refresh()
-            if not self.shelf.books or not (words + expression).strip():
-                return []
-            return rank(
-                self.shelf,
-                self.vectors if not self.without else None,
-                self._near,
-                Query(words, expression, question),
-                top,
-            )
+        return self.ranked(understood(words, expression, question), top)
 
-    def refresh(self, progress: Callable[[int, int], None] | None = None) -> Refreshed:
-        """Reads what changed on disk and indexes only that. A file that became unreadable is reported and taken out.
+    def ranked(self, query: Query, top: int) -> list[Found]:
+        """Candidates best first, for a query taken apart already."""
+        if not self._loaded:
+            self.refresh()
+        with self._lock:
+            return rank(self.shelf, None if self.without else self.vectors, self._near, query, top)
+
+    def overdue(self) -> list[Runbook]:
+        """Runbooks whose review is overdue, the longest first."""
+        with self._lock:
+            stale = [book for book in self.shelf.books.values() if book.front.stale(self.today())]
+        return sorted(stale, key=lambda book: (book.front.last_verified, book.file))
+
+    def refresh(self, progress: Progress | None = None) -> Refreshed:
+        """Reads what changed on disk and indexes only that; searches go on meanwhile. A file that became unreadable
+        is reported and taken out.
 
         Raises:
             FileNotFoundError: a root does not exist.
         """
         began = time.perf_counter()
-        with self._lock:
-            seen = self._look()
-            removed = [file for file in self._stats if file not in seen]
-            fresh: list[Runbook] = []
-            for file, (path, stat) in seen.items():
-                if self._stats.get(file) == stat:
-                    continue
-                book, complaints = load_file(path, file, self.known)
-                self.complaints[file] = tuple(complaints)
-                if book is None:
-                    removed += [file] if file in self.shelf.books else []
-                elif self._revisions.get(file) != book.revision:
-                    fresh.append(book)
-                self._stats[file] = stat
-            gone = [file for file in removed if file in self.shelf.books]
-            for file in removed:
-                self._forget(file, keep_stat=file in seen)
+        with self._refreshing:
+            fresh, gone = self._read()
             added = tuple(book.file for book in fresh if book.file not in self.shelf.books)
             changed = tuple(book.file for book in fresh if book.file in self.shelf.books)
-            self._take_in(fresh, gone, progress)
+            with self._lock:
+                for file in gone:
+                    self.lift(file)
+            self._take_in(fresh, progress)
+            self._sync_index(not self._loaded, fresh, gone)
             self._loaded = True
         return Refreshed(added, changed, tuple(gone), time.perf_counter() - began)
+
+    def place(self, book: Runbook) -> None:
+        """Puts one runbook on the shelf, on disk or not; the index is not told."""
+        self._take_in([book], None)
+
+    def lift(self, file: str) -> None:
+        """Takes one runbook off the shelf until it changes on disk."""
+        with self._lock:
+            self.shelf.drop(file)
+            self._revisions.pop(file, None)
+            self._exact = None
 
     def close(self) -> None:
         """Lets go of the index, so that another process may own it."""
@@ -138,52 +151,70 @@ class Runbooks:
     def _warm(self) -> None:
         self.refresh()
         if self.vectors is not None and not self.without:
-            try:
+            with suppress(Unavailable):
                 self.vectors.embedder.encode(["warm"])
-            except Unavailable as why:
-                self.without = str(why)
 
-    def _look(self) -> dict[str, tuple[Path, tuple[int, int, int]]]:
-        seen: dict[str, tuple[Path, tuple[int, int, int]]] = {}
+    def _read(self) -> tuple[list[Runbook], list[str]]:
+        """(runbooks new or changed on disk, files that are no longer there or no longer readable)."""
+        seen = self._look()
+        gone = [file for file in self._stats if file not in seen]
+        for file in gone:
+            del self._stats[file]
+            self.complaints.pop(file, None)
+        fresh: list[Runbook] = []
+        for file, (path, stat) in seen.items():
+            if self._stats.get(file) == stat:
+                continue
+            book, complaints = load_file(path, file, self.known)
+            self.complaints[file], self._stats[file] = tuple(complaints), stat
+            if book is None:
+                gone.append(file)
+            elif self._revisions.get(file) != book.revision:
+                fresh.append(book)
+        return fresh, [file for file in gone if file in self.shelf.books]
+
+    def _look(self) -> dict[str, tuple[Path, Stat]]:
+        seen: dict[str, tuple[Path, Stat]] = {}
         for root in self.roots:
             if not root.is_dir():
                 raise FileNotFoundError(
-                    f"runbook directory {str(root)!r} does not exist; create it, or set RUNBOOKS to the one you mean"
+                    f"no runbook directory {str(root)!r}; create it, or set RUNBOOKS to the one you mean"
                 )
             for path in files(root):
-                try:
+                with suppress(OSError):  # removed between listing and looking: the next look agrees
                     stat = os.stat(path)
-                except OSError:
-                    continue  # removed between listing and looking; the next look agrees
-                seen.setdefault(
-                    path.relative_to(root).as_posix(), (path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
-                )
+                    place = (path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+                    seen.setdefault(path.relative_to(root).as_posix(), place)
         return seen
 
-    def _forget(self, file: str, keep_stat: bool) -> None:
-        self.shelf.drop(file)
-        self._revisions.pop(file, None)
-        if not keep_stat:
-            self._stats.pop(file, None)
-            self.complaints.pop(file, None)
+    def _take_in(self, fresh: list[Runbook], progress: Progress | None) -> None:
+        """By words at once, by meaning as the vectors come."""
+        parted = [(book, *texts(book)) for book in fresh]
+        if len(fresh) > BATCH:
+            for book, parts, _ in parted:
+                self._put(book, parts, None)
+            self._loaded = True
+        for start in range(0, len(parted), BATCH):
+            batch = parted[start : start + BATCH]
+            rows = self._embed([text for *_, lines in batch for text in lines])
+            at = 0
+            for book, parts, lines in batch:
+                self._put(book, parts, None if rows is None else rows[at : at + len(lines)])
+                at += len(lines)
+            if progress:
+                progress(min(start + BATCH, len(parted)), len(parted))
 
-    def _take_in(self, fresh: list[Runbook], gone: list[str], progress: Callable[[int, int], None] | None) -> None:
-        parted = [texts(book) for book in fresh]
-        rows = self._embed([text for _, lines in parted for text in lines], progress)
-        at = 0
-        for book, (parts, lines) in zip(fresh, parted, strict=True):
-            self.shelf.put(book, parts, None if rows is None else rows[at : at + len(lines)])
+    def _put(self, book: Runbook, parts: list, rows: np.ndarray | None) -> None:
+        with self._lock:
+            self.shelf.put(book, parts, rows)
             self._revisions[book.file] = book.revision
-            at += len(lines)
-        if fresh or gone:
             self._exact = None
-        self._sync_index(not self._loaded, fresh, gone)
 
-    def _embed(self, lines: list[str], progress: Callable[[int, int], None] | None) -> np.ndarray | None:
+    def _embed(self, lines: list[str]) -> np.ndarray | None:
         if self.vectors is None or self.without:
             return None
         try:
-            return self.vectors.rows(lines, progress)
+            return self.vectors.rows(lines)
         except Unavailable as why:
             self.without = str(why)
             return None
@@ -192,50 +223,55 @@ class Runbooks:
         """Makes the index hold what the shelf holds. Losing it costs speed, not answers: the exact search takes
         over.
         """
-        if self.index is None or self.vectors is None or self.without or not (first or fresh or gone):
+        if self.index is None or self.without or not (first or fresh or gone):
             return
         try:
             held = self.index.held() if first else {}
-            stale = [file for file in held if file not in self.shelf.books] if first else gone
-            for file in stale:
+            for file in [file for file in held if file not in self.shelf.books] if first else gone:
                 self.index.drop(file)
             new = [book for book in fresh if held.get(book.file, ("",))[0] != book.revision]
             entries = [(book.file, book.revision, self._chunk_vectors(book.file)) for book in new]
-            known = [entry for entry in entries if not first or entry[0] in held]
             self.index.put_many([entry for entry in entries if first and entry[0] not in held])
-            for entry in known:
-                self.index.put(*entry)
+            for entry in entries:
+                if not first or entry[0] in held:
+                    self.index.put(*entry)
         except Unavailable as why:
-            self.index.close()
-            self.index, self.without_index = None, str(why)
+            self._lose_index(why)
+
+    def _lose_index(self, why: Unavailable) -> None:
+        self.close()
+        self.index, self.without_index = None, str(why)
 
     def _chunk_vectors(self, file: str) -> np.ndarray:
         return self.vectors.take(self.shelf.chunk_rows(self.shelf.parts(self.shelf.slots[file])))
 
-    def _near(self, vector: np.ndarray, count: int) -> list[tuple[str, int]]:
-        """(file, place of the chunk) of the nearest chunks; from the index, or exactly when there is none."""
+    def _near(self, vector: np.ndarray, count: int) -> list[str]:
+        """Files of the nearest chunks; from the index, or exactly when there is none."""
         if self.index is not None:
             try:
                 hits = self.index.near(vector, count)
-                return [(hit.file, hit.place) for hit in hits if self._revisions.get(hit.file) == hit.revision]
+                return [hit.file for hit in hits if self._revisions.get(hit.file) == hit.revision]
             except Unavailable as why:
-                self.index, self.without_index = None, str(why)
+                self._lose_index(why)
         if self._exact is None:
             slots, rows = self.shelf.rows()
             self._exact = slots, self.vectors.take(rows)
         slots, table = self._exact
-        best = np.argsort(-(table @ vector))[:count]
-        return [(self.shelf.chunk_of[at].file, 0) for at in slots[best].tolist()]
+        return [self.shelf.chunk_of[at].file for at in slots[np.argsort(-(table @ vector))[:count]].tolist()]
 
     def _passage(self, found: Found) -> Passage:
         book, section = found.book, found.book.sections[found.section]
-        front, today = book.front, self.today()
+        front = book.front
+        citation = RunbookCitation(
+            file=book.file,
+            heading=section.heading or book.title,
+            revision=book.revision,
+            text=section.text[:MAX_PASSAGE],
+            relevance=round(found.relevance, 4),
+            last_verified=front.last_verified.isoformat() if front.last_verified else None,
+            stale=front.stale(self.today()),
+        )
         return Passage(
-            citation=RunbookCitation(
-                file=book.file, heading=section.heading or book.title, revision=book.revision,
-                text=section.text[:MAX_PASSAGE], relevance=round(found.relevance, 4), stale=front.stale(today),
-                last_verified=front.last_verified.isoformat() if front.last_verified else None,
-            ),
-            score=round(found.score, 4), title=book.title, causes=list(front.causes), actions=list(front.actions),
-            owner=front.owner,
+            citation=citation, score=round(found.score, 4), title=book.title, causes=list(front.causes),
+            actions=list(front.actions), owner=front.owner,
         )  # fmt: skip

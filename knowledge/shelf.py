@@ -6,9 +6,9 @@ most. So a score does not depend on which other runbooks happen to be on the she
 fits" learnable.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 
 from knowledge.lexical import Bm25
@@ -23,6 +23,15 @@ BEST = 3
 def passage(chunk: Chunk) -> str:
     """What is embedded for a chunk: its runbook's title in plain words and its heading stand in front of the text."""
     return f"{spaced(chunk.title)}. {chunk.heading}\n{chunk.text}"
+
+
+class ByWords(msgspec.Struct, frozen=True):
+    """Shares of what a text's words could earn, one array each: by runbook slot, and the last by chunk slot."""
+
+    body: np.ndarray
+    best: np.ndarray
+    title: np.ndarray
+    chunk: np.ndarray
 
 
 class Shelf:
@@ -51,7 +60,7 @@ class Shelf:
         self.files[slot], self.slots[book.file], self.books[book.file] = book.file, slot, book
         self._title_row[slot] = -1 if rows is None else rows[0]
         self._title.add(slot, words(book.title))
-        self._body.add(slot, words(f"{book.title}\n{book.text}"))
+        self._body.add(slot, words(f"{book.title}\n{' '.join(book.front.causes)}\n{book.text}"))
         self._parts[slot] = []
         for place, chunk in enumerate(parts):
             at = self._free_chunks.pop() if self._free_chunks else len(self.chunk_of)
@@ -84,22 +93,14 @@ class Shelf:
         """The chunk slots of one runbook, in its order."""
         return self._parts[slot]
 
-    def by_words(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(body, best chunk, title) of every runbook slot and, as the best chunk's source, see `chunk_words`."""
-        query = Counter(words(text))
-        terms = dict.fromkeys(query, 1.0)
-        size = len(self.files)
-        body, title = (_share(index, terms)[:size] for index in (self._body, self._title))
-        chunk = self.chunk_words(terms)
+    def by_words(self, text: str) -> "ByWords":
+        """What the text's words earn in every runbook and every chunk, by slot."""
+        terms, size = dict.fromkeys(words(text), 1.0), len(self.files)
+        chunk = _share(self._chunk, terms, len(self._owner))
         best = np.zeros(size, dtype=np.float32)
-        used = min(len(chunk), len(self._owner))
-        hit = np.flatnonzero(chunk[:used])
+        hit = np.flatnonzero(chunk)
         np.maximum.at(best, self._owner[hit], chunk[hit])
-        return _fit(body, size), best, _fit(title, size)
-
-    def chunk_words(self, terms: dict[str, float]) -> np.ndarray:
-        """The share of the query's words that each chunk slot earns."""
-        return _share(self._chunk, terms)
+        return ByWords(_share(self._body, terms, size), best, _share(self._title, terms, size), chunk)
 
     def chunk_rows(self, slots: Sequence[int]) -> np.ndarray:
         return self._row[np.asarray(slots, dtype=np.int64)]
@@ -114,19 +115,16 @@ def texts(book: Runbook) -> tuple[list[Chunk], list[str]]:
     return parts, [spaced(book.title), *map(passage, parts)]
 
 
-def _share(index: Bm25, terms: dict[str, float]) -> np.ndarray:
+def _share(index: Bm25, terms: dict[str, float], size: int) -> np.ndarray:
     """BM25 as a share of what the terms would earn, each standing once in a document somewhat shorter than the
     mean.
     """
     most = sum(weight * index.idf(term) for term, weight in terms.items()) * (index.k1 + 1) / (1 + 0.6 * index.k1)
-    return index.scores(terms) / max(most, 1e-9)
+    scores = index.scores(terms)[:size] / max(most, 1e-9)
+    return scores if len(scores) == size else np.concatenate([scores, np.zeros(size - len(scores), dtype=scores.dtype)])
 
 
 def _room(array: np.ndarray, slot: int) -> np.ndarray:
     if slot < len(array):
         return array
     return np.concatenate([array, np.full(max(len(array), slot + 1 - len(array)), -1, dtype=array.dtype)])
-
-
-def _fit(array: np.ndarray, size: int) -> np.ndarray:
-    return array if len(array) == size else np.concatenate([array, np.zeros(size - len(array), dtype=array.dtype)])

@@ -2,9 +2,12 @@
 no torch.
 """
 
+import fcntl
 import hashlib
+import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +15,14 @@ import numpy as np
 from knowledge.embedder import DIMENSION, Embedder
 
 _KEY = 16
+_WIDTH = 2 * DIMENSION
 
 
 class Vectors:
-    """An append-only pair of files per model: 16-byte keys and float16 rows. A torn last record is cut off at the
-    next start.
+    """An append-only pair of files per model: 16-byte keys and float16 rows. A torn last record is cut off. Several
+    processes may share the directory.
 
-    float16 keeps cosines to three decimals, at half the space. One process writes (the owner of the index); others
-    may read.
+    float16 keeps cosines to three decimals, at half the space.
     """
 
     def __init__(self, directory: Path, embedder: Embedder):
@@ -30,7 +33,8 @@ class Vectors:
         directory.mkdir(parents=True, exist_ok=True)
         self._rows: dict[bytes, int] = {}
         self._table = np.zeros((0, DIMENSION), dtype=np.float16)
-        self._read()
+        with self._exclusive():
+            self._read()
 
     def rows(self, texts: Sequence[str], progress: Callable[[int, int], None] | None = None) -> np.ndarray:
         """The texts' row numbers (int64) for `take`; only texts never seen before are embedded.
@@ -47,27 +51,20 @@ class Vectors:
             return np.array([self._rows[key] for key in keys], dtype=np.int64)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """The unit vectors of these rows, float32."""
-        return self._table[rows].astype(np.float32)
+        """The unit vectors of these rows, float32; a negative row number (no vector yet) gives zeros."""
+        rows = np.asarray(rows, dtype=np.int64)
+        out = self._table[rows].astype(np.float32) if len(self._table) else np.zeros((len(rows), DIMENSION), np.float32)
+        out[rows < 0] = 0.0
+        return out
 
     def of(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors of the texts, float32, one row each."""
         return self.take(self.rows(texts))
 
-    def _read(self) -> None:
-        if not (self._keys_path.exists() and self._rows_path.exists()):
-            return
-        keys = self._keys_path.read_bytes()
-        count = min(len(keys) // _KEY, self._rows_path.stat().st_size // (2 * DIMENSION))
-        self._table = np.fromfile(self._rows_path, dtype=np.float16, count=count * DIMENSION).reshape(count, DIMENSION)
-        self._rows = {keys[at * _KEY : (at + 1) * _KEY]: at for at in range(count)}
-        for path, width in ((self._keys_path, _KEY), (self._rows_path, 2 * DIMENSION)):
-            if path.stat().st_size != count * width:
-                with path.open("r+b") as torn:
-                    torn.truncate(count * width)
-
     def _append(self, keys: list[bytes], rows: np.ndarray) -> None:
-        with self._lock:
+        """Adds rows, after what other processes added meanwhile; the file lock keeps keys and rows in step."""
+        with self._lock, self._exclusive():
+            self._read()
             new = [at for at, key in enumerate(keys) if key not in self._rows]
             with self._rows_path.open("ab") as table, self._keys_path.open("ab") as index:
                 table.write(rows[new].tobytes())
@@ -76,3 +73,25 @@ class Vectors:
             for at in new:
                 self._rows[keys[at]] = len(self._rows)
             self._table = np.concatenate([self._table, rows[new]])
+
+    def _read(self) -> None:
+        """Takes in what is on disk beyond what is known here, and cuts off a torn end."""
+        if not (self._keys_path.exists() and self._rows_path.exists()):
+            return
+        known = len(self._rows)
+        count = min(self._keys_path.stat().st_size // _KEY, self._rows_path.stat().st_size // _WIDTH)
+        with self._keys_path.open("rb") as keys:
+            keys.seek(known * _KEY)
+            tail = keys.read((count - known) * _KEY)
+        table = np.fromfile(self._rows_path, np.float16, (count - known) * DIMENSION, offset=known * _WIDTH)
+        self._table = np.concatenate([self._table, table.reshape(-1, DIMENSION)])
+        self._rows.update({tail[at * _KEY : (at + 1) * _KEY]: known + at for at in range(count - known)})
+        for path, width in ((self._keys_path, _KEY), (self._rows_path, _WIDTH)):
+            if path.stat().st_size != count * width:
+                os.truncate(path, count * width)
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        with self._keys_path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

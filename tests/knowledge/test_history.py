@@ -77,5 +77,5 @@ async def test_feedback_corrects_what_is_remembered(history):
 
 def test_words_alone_find_an_incident(history):
     """A search by words finds the incident that has them, and nothing when none has."""
-    assert [facts["incident"] for facts in history.search("late labels fraud", tenant="acme")][0] == "INC-2"
+    assert history.search("late labels fraud", tenant="acme")[0]["incident"] == "INC-2"
     assert history.search("zebra", tenant="acme") == []
