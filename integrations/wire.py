@@ -7,7 +7,6 @@ its first byte. An event that cannot be read is set aside alone, with its reason
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, NamedTuple
@@ -28,13 +27,13 @@ from core.events import (
     token,
 )
 from core.incidents import IncidentChanged
+from integrations.plain import visible
 
 JSON, NDJSON, MSGPACK = "application/json", "application/x-ndjson", "application/msgpack"
 
 _LINES = {NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines"}
 _PACKED = {MSGPACK, "application/x-msgpack", "application/vnd.msgpack"}
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _PAYLOAD_SHOWN, _REASON_SHOWN = 4_000, 500
 
 PRODUCED: dict[str, Any] = {
@@ -261,13 +260,13 @@ def _bad(error: BaseException, payload: bytes, index: int) -> Bad:
 
 def dead_letter(subject: str, bad: Bad, *, seq: int, now: float) -> DeadLetter:
     """`bad` as it is kept on `dead.<subject>`. The id follows from content and place, so that a repeat is dropped."""
-    shown = bad.payload[: _PAYLOAD_SHOWN * 4].decode("utf-8", "replace")
+    shown = bad.payload[: _PAYLOAD_SHOWN * 4].decode("utf-8", "replace")  # at most 4 bytes a character
     return DeadLetter(
         id=content_id("dead", subject, seq, bad.index, bad.payload),
         at=now,
         subject=subject,
-        reason=_CONTROL.sub("�", bad.reason)[:_REASON_SHOWN],
-        payload=_CONTROL.sub("�", shown)[:_PAYLOAD_SHOWN],
+        reason=visible(bad.reason, _REASON_SHOWN),
+        payload=visible(shown, _PAYLOAD_SHOWN),
         size=len(bad.payload),
     )
 
