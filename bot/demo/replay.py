@@ -153,14 +153,15 @@ class Replay:
                 js = connection.jetstream()
                 await self._lineage(js, lineage.started(self.plan.start, self.importances.get("1", {})))
                 for start, end in self.plan.cuts(self.progress.position):
+                    began = time.monotonic()
                     if start == self.plan.deploy_at:
                         await self._deploy(js, session, start)
                     await self._serve(js, session, start, end)
-                    await self._pass(end)
+                    await self._pass(end, began)
         finally:
             await connection.close()
         self.progress.done = True
-        await self._pass(self.progress.position, wait=False)
+        await self._reached(self.progress.position)
         return self.progress
 
     async def _serve(self, js: JetStreamContext, session: ClientSession, start: float, end: float) -> None:
@@ -217,20 +218,25 @@ class Replay:
             told = True
             await asyncio.sleep(0.2)
 
-    async def _pass(self, end: float, wait: bool = True) -> None:
-        """Let the slice's time go by at the pace of the moment, then say where we are."""
+    async def _pass(self, end: float, began: float) -> None:
+        """Let the rest of the slice's time go by at the pace of the moment; serving it took some since `began`."""
         heed_cancel()
-        left = end - self.progress.position if wait else 0.0
-        while left > 0:
+        left = end - self.progress.position
+        while True:
             self._changed.clear()
             pace = self.progress.pace = min(self.pace, self.hold_pace) if self.progress.held else self.pace
+            left -= (time.monotonic() - began) * HOUR * pace
             began = time.monotonic()
+            if left <= 0:
+                break
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), left / HOUR / pace if pace else None)
             left -= (time.monotonic() - began) * HOUR * pace
-            if left < 1e-3 * HOUR * pace:
-                break
-        self.progress.position = end
+            began = time.monotonic()
+        await self._reached(end)
+
+    async def _reached(self, position: float) -> None:
+        self.progress.position = position
         self._keep()
         self.on_progress(self.progress)
         async with self._passed:
