@@ -16,8 +16,8 @@ from bot.cards import reviewable
 from bot.clicks import Click, clicked
 from bot.conversation import feedback, postmortem, silence
 from bot.conversation.acknowledge import acknowledge, actor
-from bot.desk import Desk, log
-from bot.wire import explained
+from bot.desk import Desk
+from bot.wire import SlackFailure, calling, tolerated
 from core.approval import Person, check_plan, decide, expiry, nonce_row, require
 from core.errors import MiddlewatchError, Refused
 from core.incidents import Incident, Outcome, advance, mark
@@ -331,9 +331,10 @@ class Actions:
         except MiddlewatchError as error:
             view = modals.told(title, escape(str(error), 1_000))
         try:
-            opened = await opening
-        except Exception as error:  # noqa: BLE001 - explained() raises what is not Slack's
-            await self._tell(click, f"The dialog could not be opened: {escape(explained(error, 'views.open'))}")
+            with calling("views.open"):
+                opened = await opening
+        except SlackFailure as failure:
+            await self._tell(click, f"The dialog could not be opened: {escape(failure)}")
             return
         await self._update(opened["view"]["id"], view)
 
@@ -380,19 +381,14 @@ class Actions:
             await self._tell(click, escape(str(error), 1_000))
 
     async def _update(self, view_id: str, view: modals.View) -> None:
-        try:
+        with tolerated("views.update"):  # the dialog may have been closed
             await self.desk.slack.views_update(view_id=view_id, view=view)
-        except Exception as error:  # noqa: BLE001 - explained() raises what is not Slack's; the dialog may be closed
-            log.warning("dialog: %s", explained(error, "views.update"))
 
     async def _tell(self, click: Click, text: str) -> None:
         """To the person who clicked and to nobody else; `text` is safe mrkdwn."""
-        try:
-            if click.channel:
-                await self.desk.slack.chat_postEphemeral(
-                    channel=click.channel, user=click.user, text=text, parse="none"
-                )
-            elif click.view:
-                await self._update(click.view, modals.told("Middlewatch", text))
-        except Exception as error:  # noqa: BLE001 - explained() raises what is not Slack's
-            log.warning("could not answer %s: %s", click.user, explained(error, "chat.postEphemeral"))
+        if click.channel:
+            with tolerated("chat.postEphemeral"):
+                where = {"channel": click.channel, "user": click.user}
+                await self.desk.slack.chat_postEphemeral(**where, text=text, parse="none")
+        elif click.view:
+            await self._update(click.view, modals.told("Middlewatch", text))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bot.blocks import escape, name
-from bot.desk import Desk, log
-from bot.wire import explained
+from bot.desk import Desk
+from bot.wire import tolerated
 from core.incidents import Incident
 
 
@@ -19,9 +19,7 @@ async def ask_others(desk: Desk, incident: Incident) -> None:
         if user in have or not await desk.cards.once(f"ask:{plan.digest[:24]}:{user}", 86_400):
             continue
         text = f"{incident.severity} {name(incident.model)}: your approval is needed. {escape(plan.summary, 200)}"
-        try:
+        with tolerated("chat.postMessage to an approver"):  # the others are asked all the same
             await desk.slack.chat_postMessage(
                 channel=user, text=f"{text} <{link}|Open the card>", unfurl_links=False, unfurl_media=False
             )
-        except Exception as error:  # noqa: BLE001 - explained() raises what is not Slack's; the others are asked
-            log.warning("could not ask %s: %s", user, explained(error, "chat.postMessage"))

@@ -9,7 +9,7 @@ from bot.blocks import cut
 from bot.cards import Picture
 from bot.charts import Pictures, drawn
 from bot.desk import Desk, log
-from bot.wire import SlackFailure, explained
+from bot.wire import SlackFailure, calling
 from bot.wording import by_signal
 from core.findings import Detection
 from core.incidents import Incident
@@ -54,19 +54,13 @@ async def picture(desk: Desk, incident: Incident) -> bool:
     extra = (related, desk.policy.detection.warn_effect) if isinstance(charts, Pictures) else ()
     png, alt = await drawn(charts.detection, d, windows, *extra)
     try:
-        sent = await desk.slack.files_upload_v2(
-            content=png,
-            filename=f"{incident.id}.png",
-            title=cut(alt, 80),
-            alt_txt=cut(alt, 900),
-            request_file_info=False,
-        )
-    except Exception as error:
-        failure = explained(error, "files.upload")
-        if isinstance(failure, SlackFailure):
-            log.warning("picture of %s: %s", incident.id, failure)
-            return False
-        raise
+        with calling("files.upload"):
+            sent = await desk.slack.files_upload_v2(
+                content=png, filename=f"{incident.id}.png", title=cut(alt, 80), alt_txt=cut(alt, 900)
+            )
+    except SlackFailure as failure:
+        log.warning("picture of %s: %s", incident.id, failure)
+        return False
     latest = await desk.cards.card(incident.id) or row
     kept = {"file": sent["file"]["id"], "alt": alt, "key": key(incident, d)}
     await desk.cards.put_card(incident.id, latest | {"picture": kept})

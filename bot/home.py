@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,12 +10,10 @@ from bot import wording as say
 from bot.blocks import Block, actions, button, code, context, escape, header, name, numbered, section, span, when
 from bot.conversation.look import health, model_line
 from bot.desk import Desk, settled
-from bot.wire import explained
+from bot.wire import tolerated
 from core.approval import Person, expiry
 from core.errors import MiddlewatchError
 from core.incidents import Incident
-
-log = logging.getLogger("middlewatch.home")
 
 MODELS = 25
 
@@ -46,10 +43,8 @@ class Home:
             blocks = await self.blocks(person)
         except MiddlewatchError as error:
             blocks = [section(escape(str(error), 600))]
-        try:
+        with tolerated("views.publish"):
             await self.desk.slack.views_publish(user_id=user, view={"type": "home", "blocks": numbered(blocks)[:100]})
-        except Exception as error:  # noqa: BLE001 - explained() raises what is not Slack's
-            log.warning("home: %s", explained(error, "views.publish"))
 
     async def blocks(self, person: Person) -> list[Block]:
         """The whole Home of one person, under 100 blocks."""
@@ -104,10 +99,10 @@ class Home:
         if not row or "ts" not in row:
             return ""
         if "link" not in row:
-            try:
+            answer: dict[str, Any] = {}
+            with tolerated("chat.getPermalink"):
                 answer = await self.desk.slack.chat_getPermalink(channel=row["channel"], message_ts=row["ts"])
-            except Exception as error:  # noqa: BLE001 - explained() raises what is not Slack's
-                log.info("%s", explained(error, "chat.getPermalink"))
+            if not answer:
                 return ""
             latest = await self.desk.cards.card(incident.id) or row
             await self.desk.cards.put_card(incident.id, latest | {"link": answer["permalink"]})

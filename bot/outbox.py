@@ -20,7 +20,7 @@ from bot.blocks import Block, numbered, section
 from bot.cards import Card
 from bot.channels import Channels
 from bot.thread import broadcast, note
-from bot.wire import Ambiguous, Away, Blocked, Gone, Ratelimited, SlackFailure, TooMuch, explained
+from bot.wire import Ambiguous, Away, Blocked, Gone, Ratelimited, SlackFailure, TooMuch, calling
 from core.errors import Retry
 from core.incidents import Incident
 from core.ports import Cards, Incidents
@@ -290,14 +290,12 @@ class Outbox:
         refused: TooMuch | None = None
         for level, blocks in enumerate(smaller(card)):
             try:
-                answer = await call(
-                    **where, text=card.text, blocks=numbered(blocks), metadata=metadata, parse="none", link_names=False,
-                    **extra,
-                )  # fmt: skip
-            except Exception as error:
-                failure = explained(error, method)
-                if not isinstance(failure, TooMuch):
-                    raise failure from error
+                with calling(method):
+                    answer = await call(
+                        **where, text=card.text, blocks=numbered(blocks), metadata=metadata, parse="none",
+                        link_names=False, **extra,
+                    )  # fmt: skip
+            except TooMuch as failure:
                 refused = failure
                 log.warning("%s", failure)
                 continue
@@ -308,12 +306,10 @@ class Outbox:
         """The timestamp of our own message about this incident, if it is in the channel."""
         cursor = ""
         for _ in range(5):
-            try:
+            with calling("conversations.history"):
                 page = await self.slack.conversations_history(
                     channel=channel, oldest=f"{since - 120:.6f}", include_all_metadata=True, limit=200, cursor=cursor
                 )
-            except Exception as error:
-                raise explained(error, "conversations.history") from error
             for message in page.get("messages", ()):
                 data = message.get("metadata") or {}
                 ours = data.get("event_type") == EVENT_TYPE and message.get("bot_id")
@@ -336,15 +332,15 @@ class Outbox:
             row["told"] = incident.state if incident.over else incident.severity
         await self.cards.put_card(incident.id, row)  # before posting: a thread line may be lost, never doubled
         try:
-            await self.slack.chat_postMessage(
-                channel=row["channel"], thread_ts=row["ts"], text=loud or text, blocks=numbered(blocks) or None,
-                reply_broadcast=bool(loud), unfurl_links=False, unfurl_media=False, parse="none", link_names=False,
-            )  # fmt: skip
-        except Exception as error:
-            failure = explained(error, "chat.postMessage in a thread")
+            with calling("chat.postMessage in a thread"):
+                await self.slack.chat_postMessage(
+                    channel=row["channel"], thread_ts=row["ts"], text=loud or text, blocks=numbered(blocks) or None,
+                    reply_broadcast=bool(loud), unfurl_links=False, unfurl_media=False, parse="none", link_names=False,
+                )  # fmt: skip
+        except SlackFailure as failure:
             if isinstance(failure, Ratelimited | Away):
                 await self.cards.put_card(incident.id, before)  # surely not posted: say it later
-                raise failure from error
+                raise
             log.warning("thread of %s: %s", incident.id, failure)
 
 

@@ -6,7 +6,7 @@ from bot import wording as say
 from bot.blocks import escape, span
 from bot.cards import reviewable
 from bot.desk import Desk, log
-from bot.wire import explained
+from bot.wire import tolerated
 from core.approval import expiry
 from core.errors import MiddlewatchError
 from core.incidents import Incident, mark
@@ -61,12 +61,10 @@ class Reminders:
         waited = span(now - incident.opened_at)
         what = escape(say.title(incident), 150)
         text = f"Nobody has acknowledged this for {waited} ({number} of {MOST} reminders). {what}"
-        try:
+        with tolerated("chat.postMessage of a reminder"):
             await self.desk.slack.chat_postMessage(
                 channel=row["channel"], thread_ts=row["ts"], text=text, parse="none", unfurl_links=False
             )
-        except Exception as error:  # noqa: BLE001 - explained() raises what is not Slack's
-            log.warning("reminder: %s", explained(error, "chat.postMessage"))
 
     async def _page(self, incident: Incident, now: float) -> None:
         if self.desk.page is None:

@@ -13,7 +13,7 @@ from bot.conversation.answer import Answer, Asked
 from bot.conversation.freetext import STEER, understand
 from bot.conversation.steer import steer
 from bot.desk import Desk, log
-from bot.wire import explained
+from bot.wire import SlackFailure, calling, tolerated
 from core.approval import Person
 from core.errors import MiddlewatchError, Refused
 from core.incidents import Incident
@@ -161,46 +161,41 @@ class Talk:
         )
         doing = {"type": "task_update", "id": "look", "title": "Reading incidents, windows and changes"}
         try:
-            stream = await self.desk.slack.chat_stream(
-                channel=channel, thread_ts=thread, recipient_team_id=team or self.desk.team,
-                recipient_user_id=event["user"],
-            )  # fmt: skip
-            await stream.append(chunks=[doing | {"status": "in_progress"}])
-            answer, _ = await asking
-            blocks = await self._blocks(answer, text)
-            await stream.stop(chunks=[doing | {"status": "complete"}], blocks=blocks)
-        except Exception as error:  # noqa: BLE001 - explained() raises what is not Slack's; the answer is posted plainly
-            log.warning("stream: %s", explained(error, "chat.startStream"))
+            with calling("chat.startStream"):
+                stream = await self.desk.slack.chat_stream(
+                    channel=channel, thread_ts=thread, recipient_team_id=team or self.desk.team,
+                    recipient_user_id=event["user"],
+                )  # fmt: skip
+                await stream.append(chunks=[doing | {"status": "in_progress"}])
+                answer, _ = await asking
+                blocks = await self._blocks(answer, text)
+                await stream.stop(chunks=[doing | {"status": "complete"}], blocks=blocks)
+        except SlackFailure as failure:  # the answer is posted plainly
+            log.warning("stream: %s", failure)
             answer, _ = await asking
             await self._reply(event, answer)
 
     async def _reply(self, event: dict[str, Any], answer: Answer) -> None:
-        try:
+        with tolerated("chat.postMessage of an answer"):
             await self.desk.slack.chat_postMessage(
                 channel=event["channel"], thread_ts=event.get("thread_ts") or event["ts"], text=answer.text,
                 blocks=await self._blocks(answer), unfurl_links=False, unfurl_media=False, parse="none",
             )  # fmt: skip
-        except Exception as error:  # noqa: BLE001 - explained() raises what is not Slack's
-            log.warning("could not answer: %s", explained(error, "chat.postMessage"))
 
     async def _whisper(self, channel: str, user: str, answer: Answer, thread: str) -> None:
-        try:
+        with tolerated("chat.postEphemeral of an answer"):
             await self.desk.slack.chat_postEphemeral(
                 channel=channel, user=user, text=answer.text, blocks=await self._blocks(answer),
                 thread_ts=thread or None, parse="none",
             )  # fmt: skip
-        except Exception as error:  # noqa: BLE001 - explained() raises what is not Slack's
-            log.warning("could not answer: %s", explained(error, "chat.postEphemeral"))
 
     async def _respond(self, url: str, text: str, blocks: list[Block], kind: str) -> None:
         """To the command's response_url (five uses in half an hour; we use one)."""
         body = {"response_type": kind, "text": text, "blocks": blocks, "unfurl_links": False}
-        try:
+        with tolerated("the response_url of a command"):
             async with self.session.post(url, json=body) as response:
                 if response.status >= 400:
                     log.warning("response_url answered %s: %s", response.status, (await response.text())[:200])
-        except Exception as error:  # noqa: BLE001 - explained() raises what is not the network's
-            log.warning("could not answer a command: %s", explained(error, "response_url"))
 
     async def _blocks(self, answer: Answer, question: str | None = None) -> list[Block]:
         """The answer's blocks with its picture uploaded, its options as buttons, thumbs when a question is given."""
@@ -239,11 +234,9 @@ class Talk:
 
     async def _upload(self, png: bytes, alt: str) -> str:
         """Slack's id of the uploaded picture, or '' (the answer's words stand alone then)."""
-        try:
+        with tolerated("files.upload"):
             sent = await self.desk.slack.files_upload_v2(
                 content=png, filename="chart.png", title="Chart", alt_txt=cut(alt, 900)
             )
-            return sent["file"]["id"]
-        except Exception as error:  # noqa: BLE001 - explained() raises what is not Slack's
-            log.warning("picture: %s", explained(error, "files.upload"))
-            return ""
+            return str(sent["file"]["id"])
+        return ""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -12,6 +14,8 @@ from core.errors import MiddlewatchError
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
+
+log = logging.getLogger("middlewatch.slack")
 
 SLACK = "https://slack.com/api/"
 TIMEOUT = 10
@@ -79,6 +83,25 @@ def explained(error: Exception, method: str) -> SlackFailure:
     if isinstance(error, asyncio.TimeoutError | aiohttp.ClientError | OSError | SlackClientError):
         return Ambiguous(f"Slack did not answer {method}: {type(error).__name__}")
     raise error
+
+
+@contextmanager
+def calling(method: str) -> Iterator[None]:
+    """Around a call: what goes wrong with Slack comes out as a SlackFailure, anything else as it is."""
+    try:
+        yield
+    except Exception as error:
+        raise explained(error, method) from error
+
+
+@contextmanager
+def tolerated(method: str) -> Iterator[None]:
+    """Around a call nobody waits for: Slack's failures are logged, anything else comes out as it is."""
+    try:
+        with calling(method):
+            yield
+    except SlackFailure as failure:
+        log.warning("%s", failure)
 
 
 def _answered(error: Any, method: str) -> SlackFailure:

@@ -10,7 +10,9 @@ from bot.blocks import code
 from bot.desk import Desk
 from core.errors import Refused
 
-_SPAN = re.compile(r"\b(\d{1,4})\s*(m|min|minutes?|h|hours?|d|days?|w|weeks?)\b", re.I)
+_UNITS = r"(\d{1,4})\s*(m|min|minutes?|h|hours?|d|days?|w|weeks?)\b"
+_SPAN = re.compile(rf"\b{_UNITS}", re.I)
+_PHRASE = re.compile(rf"\b(?:(?:since|for|over|in|within|during)\s+)?(?:the\s+)?(?:(?:last|past)\s+)?{_UNITS}", re.I)
 _SECONDS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -34,7 +36,7 @@ def seconds(text: str) -> float | None:
 
 def without_span(text: str) -> str:
     """`text` without its length of time and the words that introduce it."""
-    return " ".join(re.sub(r"(?i)\b(since|last|past|for|over|the)\b(?=[^a-z]*(\d|$))", "", _SPAN.sub("", text)).split())
+    return " ".join(_PHRASE.sub("", text).split())
 
 
 def closest(wanted: str, names: Iterable[str], what: str) -> str:

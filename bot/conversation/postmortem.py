@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot import wording as say
 from bot.blocks import clean, name, span, utc
 from bot.desk import Desk
-from bot.wire import explained
+from bot.wire import SlackFailure, calling
 from core.errors import Refused
 from core.incidents import Incident
 
@@ -66,9 +66,10 @@ def _plain(d) -> str:
 async def post(desk: Desk, incident: Incident, channel: str, thread: str) -> None:
     """Upload the draft into the thread. Raises Refused when Slack does not take it."""
     try:
-        await desk.slack.files_upload_v2(
-            content=draft(incident).encode(), filename=f"postmortem-{incident.id}.md",
-            title=f"Postmortem draft {incident.id}", channel=channel, thread_ts=thread or None,
-        )  # fmt: skip
-    except Exception as error:
-        raise Refused(f"The draft could not be uploaded: {explained(error, 'files.upload')}") from error
+        with calling("files.upload"):
+            await desk.slack.files_upload_v2(
+                content=draft(incident).encode(), filename=f"postmortem-{incident.id}.md",
+                title=f"Postmortem draft {incident.id}", channel=channel, thread_ts=thread or None,
+            )  # fmt: skip
+    except SlackFailure as failure:
+        raise Refused(f"The draft could not be uploaded: {failure}") from failure
