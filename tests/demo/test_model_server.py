@@ -241,7 +241,7 @@ class Process:
     """The server as a process of its own."""
 
     def __init__(self, home: Path, nats_url: str, *command: str) -> None:
-        self.home, self.command, self.port = home, command, home / "port"
+        self.home, self.command, self.port, self.process = home, command, home / "port", None
         self.env = {**os.environ, "NATS_URL": nats_url, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
     async def start(self) -> str:
@@ -255,18 +255,25 @@ class Process:
         return address(self.port.read_text())
 
     async def kill(self) -> None:
-        if self.process.returncode is None:
+        if self.process and self.process.returncode is None:
             self.process.send_signal(signal.SIGKILL)
-        await self.process.wait()
+            await self.process.wait()
+
+
+@pytest.fixture
+async def process(home, bus, request):
+    """The server with a death built in at the step asked for; gone after the test, however it ends."""
+    server = Process(home, bus.url, "-c", _KILLER, request.getfixturevalue("step"), str(home / "died"))
+    yield server
+    await server.kill()
 
 
 @pytest.mark.processes
 @pytest.mark.parametrize("step", STEPS)
-async def test_kill_9_in_the_middle_of_a_rollback(home, bus, step):
+async def test_kill_9_in_the_middle_of_a_rollback(home, bus, process, step):
     """Killed before, in and after the save, or between announcement and mark: asked again, one rollback, one change."""
-    server = Process(home, bus.url, "-c", _KILLER, step, str(home / "died"))
     body = {"to": "1", "from": "2", "by": "ada"}
-    async with aiohttp.ClientSession(await server.start()) as client:
+    async with aiohttp.ClientSession(await process.start()) as client:
         assert (await post(client, "deploy", {"version": "2", "by": "ci"}, "ci-1"))[0] == 200
         await eventually(lambda: announced(client))
         if step == "after_publish":
@@ -274,9 +281,9 @@ async def test_kill_9_in_the_middle_of_a_rollback(home, bus, step):
         else:
             with pytest.raises(aiohttp.ClientError):
                 await post(client, "rollback", body, "mw-1")
-        await asyncio.wait_for(server.process.wait(), 20)
+        await asyncio.wait_for(process.process.wait(), 20)
     assert (home / "died").exists()
-    async with aiohttp.ClientSession(await server.start()) as client:
+    async with aiohttp.ClientSession(await process.start()) as client:
         found = await show(client)
         assert found["current"] == ("2" if step in STEPS[:2] else "1")
         status, answer = await post(client, "rollback", body, "mw-1")
@@ -284,6 +291,5 @@ async def test_kill_9_in_the_middle_of_a_rollback(home, bus, step):
         assert answer["repeated"] == (step not in STEPS[:2])
         await eventually(lambda: announced(client))
         log = (await show(client))["deployments"]
-    await server.kill()
     assert [(entry["before"], entry["to"], entry["key"]) for entry in log] == [("1", "2", "ci-1"), ("2", "1", "mw-1")]
     assert [(change["from"], change["to"]) for change in await stored(bus, CHANGE)] == [("1", "2"), ("2", "1")]
