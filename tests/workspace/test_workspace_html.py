@@ -55,6 +55,7 @@ def test_links_open_beside_and_keep_their_text():
         '<a href="https://e.example/a?b=1&amp;c=2" target="_blank" rel="noopener noreferrer">runbook</a>'
     )
     assert ">https://e.example/x</a>." in mrkdwn("see https://e.example/x.", LOOK)
+    assert "<a " not in mrkdwn("see https://e.example/x.", LOOK, verbatim=True)
 
 
 OURS = {

@@ -21,7 +21,7 @@ def words(value: object, look: Look) -> str:
     if not isinstance(value, dict):
         return esc(value or "")
     if value.get("type") == "mrkdwn":
-        return mrkdwn(value.get("text", ""), look)
+        return mrkdwn(value.get("text", ""), look, verbatim=bool(value.get("verbatim")))
     return emojied(value.get("text", ""))
 
 

@@ -27,8 +27,11 @@ def unescaped(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def mrkdwn(text: str, look: Look) -> str:
-    """Slack's own markup: `*bold* _italic_ ~struck~ `code` ```block``` > quote <url|label> <@U1> <!date^..>`."""
+def mrkdwn(text: str, look: Look, verbatim: bool = False) -> str:
+    """Slack's own markup: `*bold* _italic_ ~struck~ `code` ```block``` > quote <url|label> <@U1> <!date^..>`.
+
+    `verbatim` text makes no links of bare addresses.
+    """
     kept: list[str] = []
 
     def keep(markup: str) -> str:
@@ -39,7 +42,9 @@ def mrkdwn(text: str, look: Look) -> str:
     text = re.sub(r"```\n?(.+?)\n?```", lambda m: keep(f"<pre>{esc(unescaped(m[1]))}</pre>"), text, flags=re.S)
     text = re.sub(r"`([^`\n]+)`", lambda m: keep(f"<code>{esc(unescaped(m[1]))}</code>"), text)
     text = re.sub(r"<([^<>\n]+)>", lambda m: keep(_special(m[1], look)), text)
-    text = re.sub(r"https?://[^\s<>|" + OPEN + "]+[^\\s<>|.,;:!?)" + OPEN + "]", lambda m: keep(_bare(m[0])), text)
+    if not verbatim:
+        bare = r"https?://[^\s<>|" + OPEN + r"]+[^\s<>|.,;:!?)" + OPEN + "]"
+        text = re.sub(bare, lambda m: keep(_bare(m[0])), text)
     text = re.sub(r":([a-z0-9_+'-]+):", lambda m: keep(emoji(m[1])) if m[1] in KNOWN else m[0], text)
     text = esc(unescaped(text))
     for mark, tag in (("*", "strong"), ("_", "em"), ("~", "del")):

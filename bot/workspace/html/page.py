@@ -136,6 +136,8 @@ def messages(shown: list[dict], look: Look, where: str, statuses: dict[str, str]
             not new_day and before is not None and before["user"] == one["user"]
             and float(one["ts"]) - float(before["ts"]) < 300 and not before.get("reply_count")
             and bool(before.get("is_ephemeral")) == bool(one.get("is_ephemeral"))
+            # A card stands alone: one must see where an incident begins and ends.
+            and len(one.get("blocks") or ()) < 4 and len(before.get("blocks") or ()) < 4
         )  # fmt: skip
         out.append(message(one, look, where, follows, statuses.get(one["ts"], "")))
         before = one
