@@ -36,6 +36,7 @@ TARGETS = ("detect", "investigate", "converse", "act")
 ROOT = Path(__file__).resolve().parent.parent
 SNAPSHOT_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
+WORLD_SECONDS = 3.0
 
 Work = list[Coroutine[Any, Any, None]]
 
@@ -91,6 +92,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         house = await stack.enter_async_context(ground(settings, policy, "-".join(targets)))
         await house.log.republish()
+        house.shared["targets"] = set(targets)
         routes: list[Route] = []
         work: Work = [house.bus.ended()]
         for target in (t for t in TARGETS if t in targets):
@@ -120,11 +122,43 @@ async def _run(stop: asyncio.Event, work: Work) -> None:
 
 
 async def build_detect(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work]:
-    from detectors.watcher import Watcher
+    from core.alerting import rules_of
+    from core.watcher import Watcher, World
+    from detectors.monitor import Monitor
 
-    detect = Detect(lambda: Watcher(house.policy), house.bus, house.views.telemetry, house.views.flags)
-    routes = [Route(durable="detect-changes", subject="change.>", handler=detect.on_change)]
-    return routes, [_detecting(house, detect)]
+    policy, views, world = house.policy, house.views, World()
+
+    def baseline(tenant: str, model: str, version: str) -> Path | None:
+        named = policy.rules(tenant, model).baseline
+        return ROOT / named if named else None
+
+    def watcher() -> Watcher:
+        monitor = Monitor(policy.detection, baseline, policy.rules)
+        return Watcher(monitor, policy, rules_of(policy.alerting, policy.detection), world, time.time)
+
+    async def on_change(message: Any) -> None:
+        world.heard(message.tenant, message.events)
+
+    detect = Detect(watcher, house.bus, views.telemetry, views.flags)
+    routes = [Route(durable="detect-changes", subject="change.>", handler=on_change)]
+    return routes, [_detecting(house, detect), _world(house, world)]
+
+
+async def _world(house: Ground, world: Any) -> None:
+    """What the pipeline may know, looked up every few seconds: silences that people set, upstreams from the lineage."""
+    while True:
+        try:
+            world.silences = await house.views.silences.silences(time.time())
+            models = await house.views.telemetry.models()
+            graphs = {tenant: await house.lineage.of(tenant) for tenant in {t for t, _ in models}}
+            world.upstream = {
+                tenant: {m: [n["id"] for n in graph.upstream(m)] for t, m in models if t == tenant}
+                for tenant, graph in graphs.items()
+                if graph is not None
+            }
+        except Unavailable as away:
+            log.warning("silences and lineage as last known: %s", away)
+        await asyncio.sleep(WORLD_SECONDS)
 
 
 async def _detecting(house: Ground, detect: Detect) -> None:
@@ -175,7 +209,7 @@ async def build_investigate(house: Ground, stack: AsyncExitStack) -> tuple[list[
     from knowledge.history import History
 
     settings, policy, views = house.settings, house.policy, house.views
-    runbooks, history = _runbooks(house), History()
+    runbooks, history = _runbooks(house, owner=True), History()
     for incident in await views.incidents.all(over=True):
         history.add(incident)
     investigation = Investigation(
@@ -203,29 +237,24 @@ async def build_investigate(house: Ground, stack: AsyncExitStack) -> tuple[list[
         Route(durable="investigate-alerts", subject="alert.fired.>", handler=triage.on_alert),
         Route(durable="investigate-calm", subject="alert.resolved.>", handler=triage.on_resolved),
         Route(durable="investigate-incidents", subject="incident.>", handler=on_incident, workers=4),
-    ], [runbooks.watch(), _warmed(runbooks)]
+    ], [runbooks.run()]
 
 
-async def _warmed(runbooks: Any) -> None:
-    """Load the encoder beside everything else, then stay: a loop that ends would end the process."""
-    await runbooks.warm()
-    await asyncio.Event().wait()
-
-
-def _runbooks(house: Ground) -> Any:
+def _runbooks(house: Ground, *, owner: bool = False) -> Any:
     """One process owns the index (Chroma's rule): the one that investigates. Others compare with every chunk."""
     if "runbooks" not in house.shared:
         from knowledge.embedder import Embedder
         from knowledge.index import Index
         from knowledge.search import Runbooks
         from knowledge.vectors import Vectors
+        from knowledge.warming import WarmingRunbooks
 
         folder, url = house.settings.var / "knowledge", house.settings.chroma_url
-        embedder = Embedder()
+        embedder, root = Embedder(), house.settings.runbooks
         house.shared["embedder"] = embedder
-        house.shared["runbooks"] = Runbooks(
-            house.settings.runbooks, vectors=Vectors(folder, embedder), index=Index(folder / "chroma", "runbooks", url)
-        )
+        index = Index(folder / "chroma", "runbooks", url) if owner else None
+        full = Runbooks(root, vectors=Vectors(folder, embedder), index=index)
+        house.shared["runbooks"] = WarmingRunbooks(Runbooks(root), full)
     return house.shared["runbooks"]
 
 
@@ -264,7 +293,8 @@ async def build_converse(house: Ground, stack: AsyncExitStack) -> tuple[list[Rou
     )  # fmt: skip
     await converse.start()
     stack.push_async_callback(converse.stop)
-    return [Route(durable="converse-cards", subject="incident.>", handler=converse.on_incident, workers=8)], []
+    routes = [Route(durable="converse-cards", subject="incident.>", handler=converse.on_incident, workers=8)]
+    return routes, [] if "investigate" in house.shared["targets"] else [runbooks.run()]
 
 
 async def slack_access(settings: Settings, patience: float = 30.0) -> Any:

@@ -115,10 +115,10 @@ def role_of(person: Person, policy: Policy) -> str:
 def require(person: Person, role: Role, policy: Policy, what: str) -> None:
     """Raise Refused unless `person` has at least `role`."""
     has = role_of(person, policy)
+    if has == "none":
+        raise Refused(f"Guests, bots and people of other workspaces cannot do this; {what} needs the role {role}.")
     if _RANK[has] < _RANK[role]:
-        raise Refused(
-            f"You are {has} here; {what} needs the role {role}. Roles are set in the policy file under [roles]."
-        )
+        raise Refused(f"You are {has} here; {what} needs the role {role}. Roles are set in the policy, under [roles].")
 
 
 def counting(incident: Incident, plan: Plan) -> list[Approval]:

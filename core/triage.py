@@ -81,7 +81,7 @@ class Triage:
         incident = await self.incidents.view.get(event.incident.id)
         if incident is None:
             return
-        fresh = event.incident.state == "opened" and incident.state == "opened"
+        fresh = event.incident.revision == 1 and incident.state == "opened"
         if fresh or (incident.state == "diagnosed" and _still_asked(event.incident, incident)):
             await self._diagnose(incident)
 

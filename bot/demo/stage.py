@@ -68,6 +68,8 @@ class Stage:
         await asyncio.to_thread(model.prepare, self.data, self.say)
         shutil.rmtree(self.run, ignore_errors=True)
         self.run.mkdir(parents=True)
+        (self.data / "knowledge").mkdir(exist_ok=True)  # vectors of the runbooks outlive a run
+        (self.run / "knowledge").symlink_to((self.data / "knowledge").resolve())
         (self.data / "deployments.json").unlink(missing_ok=True)
 
     async def _start(self) -> None:
@@ -75,7 +77,7 @@ class Stage:
         await self._workspace()
         await self._model_server()
         await self._up()
-        cards = {v: model.card(self.data, v).get("importances", {}) for v in ("1", "2")}
+        cards = {v: model.card(self.data, v)["importances"] for v in ("1", "2")}
         self.replay = Replay(self.world, self.model_url, self.nats_url, Plan(), token=TOKEN, importances=cards)
 
     async def _servers(self) -> None:
@@ -114,10 +116,8 @@ class Stage:
 
     async def _up(self) -> None:
         began = time.monotonic()
-        names = ", ".join(f'"{a}"' for a in self.approvers)
-        text = POLICY.read_text().replace("{url}", self.model_url).replace('"{approvers}"', names)
         policy = self.run / "policy.toml"
-        policy.write_text(text.replace("{baseline}", str((self.data / "v1" / "baseline.parquet").resolve())))
+        policy.write_text(self._policy())
         ready = self.run / "up.json"
         started = await self.child(
             "middlewatch", "-m", "bot", "up", "--ready-file", str(ready),
@@ -126,6 +126,19 @@ class Stage:
         await self.wait_file(ready, started)
         self.env["POLICY"] = str(policy)
         self.say(f"Middlewatch is up: converse, detect, investigate, act ({time.monotonic() - began:.1f} s)")
+
+    def _policy(self) -> str:
+        weights = model.card(self.data, "1")["importances"]
+        fill = {
+            '"{approvers}"': ", ".join(f'"{a}"' for a in self.approvers),
+            '"{importance}"': "{ " + ", ".join(f"{f} = {w:.4f}" for f, w in weights.items() if w > 0) + " }",
+            "{url}": self.model_url,
+            "{baseline}": str((model.folder(self.data, "1") / "baseline.parquet").resolve()),
+        }
+        text = POLICY.read_text()
+        for place, value in fill.items():
+            text = text.replace(place, value)
+        return text
 
     async def child(self, name: str, *arguments: str, env: dict[str, str] | None = None) -> asyncio.subprocess.Process:
         """Start one of our processes; its output goes to `run/<name>.log`. It is stopped when the stage is left."""

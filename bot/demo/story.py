@@ -136,6 +136,8 @@ class Story:
         found = await ana.wait_for_message(
             lambda m: m["ts"] == card["ts"] and REVIEW in labels(m), channel=CHANNEL, timeout=60
         )
+        pictured = lambda m: m["ts"] == card["ts"] and any(b["type"] == "image" for b in m["blocks"])  # noqa: E731
+        found = await ana.wait_for_message(pictured, channel=CHANNEL, timeout=60)
         at, incident = next((at, i) for at, i in seen.states if i["state"] == "diagnosed")
         self.seconds["alert_to_hypothesis"] = at - seen.alerts[0][0]
         cause = incident["hypothesis"]["causes"][0]
@@ -149,32 +151,31 @@ class Story:
         return found
 
     async def _refused(self, person: PersonAt, card: dict[str, Any]) -> None:
-        """Someone without the role presses the button and is told no, in private; nothing changes."""
+        """Someone without the role reviews, approves, and is told no, in private; nothing changes."""
         before = len(await person.ephemerals())
-        with contextlib.suppress(MiddlewatchError):
-            await person.click(card, REVIEW)
-        told = await self._told(person, before)
-        if REVIEW not in " ".join(labels(card)):
-            raise StoryError("the card lost its button")
-        self.tell(f"{person.name} presses {REVIEW} and is refused: {told[:90]}")
+        await person.click(card, REVIEW)
+        view = await person.wait_for_view(lambda v: v.get("submit") and "Roll " in text_of(v))
+        answer = await person.submit(view, _filled(view, "I would like to"))
+        told = " ".join((answer.get("errors") or {}).values()) or await self._told(person, before)
+        if "needs the role approver" not in told:
+            raise StoryError(f"{person.name} was not refused: {told}")
+        self.tell(f"{person.name} approves and is refused: {told.removeprefix('Not approved').strip()[:110]}")
 
     async def _told(self, person: PersonAt, before: int) -> str:
+        """What the person was told by a dialog or an ephemeral message."""
         for _ in range(200):
-            for message in (await person.ephemerals())[before:]:
-                return text_of(message).replace("\n", " ")
-            for view in await person.views():
-                words = text_of(view).replace("\n", " ")
-                if "needs the role" in words or "You are" in words:
-                    return words
+            said = [*await person.views(), *(await person.ephemerals())[before:]]
+            words = [text_of(one).replace("\n", " ") for one in said]
+            if refusal := next((w for w in words if "needs the role" in w), None):
+                return refusal
             await asyncio.sleep(0.05)
-        raise StoryError(f"{person.name} was not refused")
+        raise StoryError(f"{person.name} was told nothing")
 
     async def _approve(self, seen: Seen, ana: PersonAt, card: dict[str, Any]) -> None:
         await ana.click(card, REVIEW)
         view = await ana.wait_for_view(lambda v: v.get("submit") and "Roll " in text_of(v))
-        fields = {a["action_id"]: "Temperatures arrive in Celsius since version 2" for a in view["actions"]}
         clicked = time.time()
-        answer = await ana.submit(view, fields)
+        answer = await ana.submit(view, _filled(view, "Temperatures arrive in Celsius since version 2"))
         if not answer.get("ok"):
             raise StoryError(f"the modal was not accepted: {answer}")
         self.clicked = clicked
@@ -214,10 +215,11 @@ class Story:
         replay = self.stage.replay
         replay.set_pace(SPRING_PACE)
         first = seen.states[0][1]["id"]
-        other = lambda: [(at, i) for at, i in seen.states if i["id"] != first and i["state"] == "diagnosed"]  # noqa: E731
-        await self._until(seen, other, "a second incident", 240)
-        at, incident = other()[0]
+        others = lambda *states: [(at, i) for at, i in seen.states if i["id"] != first and i["state"] in states]  # noqa: E731
+        await self._until(seen, lambda: others("opened"), "a second incident", 240)
         replay.hold(True)
+        await self._until(seen, lambda: others("diagnosed"), "a hypothesis for it", 60)
+        at, incident = others("diagnosed")[0]
         action = incident["plan"]["action"] if incident["plan"] else "none"
         if action == "rollback":
             raise StoryError("rollback was proposed for real drift")
@@ -299,6 +301,11 @@ def failed(error: Exception, story: Story | None) -> dict[str, Any]:
 
 def _rounded(seconds: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 3) for name, value in seconds.items()}
+
+
+def _filled(view: dict[str, Any], reason: str) -> dict[str, str]:
+    """Values for the modal's inputs: the reason."""
+    return {a["action_id"]: reason for a in view["actions"] if a["action_id"] == "reason"}
 
 
 def _edited(message: dict[str, Any], since: float) -> float:

@@ -227,7 +227,7 @@ class Town:
         person = self.people.as_user(who)
         await person.click(card, "Review rollback")
         view = await person.wait_for_view(lambda v: v.get("submit") and "Roll " in text_of(v), timeout=20)
-        return await person.submit(view, {a["action_id"]: reason for a in view["actions"]})
+        return await person.submit(view, {"reason": reason})
 
     async def cards(self) -> list[dict[str, Any]]:
         """Every message of the channel that speaks of the model and is no reply."""
