@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from core.errors import Unavailable
 from core.events import subject_of
 from integrations.feed import Entry, Feed, read_stream
-from integrations.nats.client import Connection, broker_on
+from integrations.nats.client import NO_STORAGE, Connection, broker_on
 from integrations.routes import Handling, Route
 from integrations.streams import STREAMS, Stream, faults, stream_of
 from integrations.wire import JSON, Bad, Decode, dead_letter, encode
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("middlewatch.nats")
 
 _SMALLEST_PAYLOAD = 4_000_000
+_SMALLEST_STREAM = 16 * 1024 * 1024
 
 
 class Nats:
@@ -102,7 +103,7 @@ class Nats:
             try:
                 found = (await server.retried(lambda: server.stream.stream_info(stream.name))).config
             except NotFoundError:
-                await server.retried(lambda: server.stream.add_stream(wanted))
+                await self._add_stream(wanted)
                 return
             if wrong := faults(stream, found.as_dict()):
                 raise Unavailable(
@@ -111,6 +112,21 @@ class Nats:
                 )
         except APIError as error:
             raise Unavailable(f"the stream {stream.name} cannot be made on {self.shown}: {error.description}") from None
+
+    async def _add_stream(self, wanted: Any) -> None:
+        """Create it; smaller than we would like where the server's disk is small."""
+        from nats.js.errors import APIError
+
+        while True:
+            try:
+                await self.connection.retried(lambda: self.connection.stream.add_stream(wanted))
+            except APIError as error:
+                if error.err_code != NO_STORAGE or wanted.max_bytes < 2 * _SMALLEST_STREAM:
+                    raise
+                wanted.max_bytes //= 2
+                log.warning("%s has little room: %s keeps at most %d bytes", self.shown, wanted.name, wanted.max_bytes)
+            else:
+                return
 
     async def depth(self) -> dict[str, dict[str, Any]]:
         """{stream: {"messages", "bytes", "first", "last", "consumers": {durable: row}}}, a row being

@@ -24,6 +24,8 @@ _quiet.setLevel(logging.ERROR)  # its chatter says less, and more often, than ou
 
 GRACE = 10.0
 """Seconds that handlers get to finish what is in hand at a shutdown."""
+NO_STORAGE = 10047
+"""JetStream's code for a limit that the server's disk cannot hold."""
 
 
 class Connection:
@@ -130,10 +132,11 @@ class Connection:
             try:
                 return await attempt()
             except (APIError, Error, TimeoutError) as error:
-                if isinstance(error, APIError) and not isinstance(error, passing):
+                lasting = isinstance(error, APIError) and error.err_code == NO_STORAGE
+                if lasting or (isinstance(error, APIError) and not isinstance(error, passing)):
                     raise
                 if (left := deadline - time.monotonic()) <= 0 or self.ended.is_set() or self.closing:
-                    raise Unavailable(f"NATS at {self.shown} does not take or give messages: {error!r}") from None
+                    raise Unavailable(f"NATS at {self.shown} does not take or give messages: {_said(error)}") from None
                 delay = min(delay * 2, 1.0, max(left, 0.01))
             if self._up.is_set():
                 await asyncio.sleep(delay)
@@ -159,10 +162,14 @@ class Connection:
         try:
             await self.client.publish(subject, payload, reply=reply)
         except Error as error:
-            raise Unavailable(f"NATS at {self.shown} does not take messages: {error!r}") from None
+            raise Unavailable(f"NATS at {self.shown} does not take messages: {_said(error)}") from None
 
     async def listen(self, subject: str, heard: Callable[[Message], Awaitable[None]]) -> Subscription:
         return _Ear(await self.client.subscribe(subject, cb=heard))  # type: ignore[arg-type]
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 class _Ear:
@@ -205,16 +212,24 @@ class _Fetched:
         if self._pull.lost_consumer:
             self._pull.lost_consumer = False  # `Nats` puts it back
             await asyncio.sleep(0.2)
+        if self._connection.closing:
+            await self._give_back(messages)
+            messages = []
         if not messages:
             raise NothingYet
         return messages
 
     async def unsubscribe(self) -> None:
-        if self._pull is None:
-            return
-        await self._pull.close()
-        for message in self._pull.left:
-            await self._connection.send(message.reply, b"-NAK")
+        if self._pull is not None:
+            await self._pull.close()
+            await self._give_back(self._pull.left)
+
+    async def _give_back(self, messages: list[Any]) -> None:
+        try:
+            for message in messages:
+                await self._connection.send(message.reply, b"-NAK")
+        except Unavailable as error:
+            log.debug("cannot give messages back, they come again by themselves: %s", error)
 
 
 def broker_on(connection: Connection) -> NatsBroker:

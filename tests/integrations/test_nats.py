@@ -257,6 +257,35 @@ async def test_close_lets_the_handler_finish(nats_url):
         assert await _done(bus, "ALERTS", "d")
 
 
+async def test_close_gives_back_what_nobody_handled(nats_url):
+    """What was fetched behind a slow handler is there for the next process at once."""
+    got, gate = [], asyncio.Event()
+    first = Nats(nats_url)
+    await first.__aenter__()
+
+    async def slow(events):
+        got.extend(e.id for e in events)
+        await gate.wait()
+
+    await first.serve([Route(durable="d", subject="alert.fired.>", handler=slow, batch=2, ack_wait=60)])
+    for number in range(6):
+        await first.publish(alert(number))
+    await eventually(lambda: len(got) == 2)
+    closing = asyncio.create_task(first.close())
+    await eventually(lambda: first.connection.closing)
+    gate.set()
+    await closing
+    rest = []
+    async with Nats(nats_url) as second:
+
+        async def quick(event):
+            rest.append(event.id)
+
+        await second.serve([Route(durable="d", subject="alert.fired.>", handler=quick, ack_wait=60)])
+        await eventually(lambda: len(rest) == 4)
+        assert sorted(got + rest) == [f"al_{n}" for n in range(6)]
+
+
 async def test_audit_stream_refuses_deletion_and_purge(bus, nats_url):
     """Neither an entry nor the stream's content can be removed, by anyone with the same rights."""
     await bus.publish(changed(incident()))
@@ -333,6 +362,23 @@ async def test_a_small_servers_limit_is_named(tmp_path):
                 await bus.publish(alert(labels={"x": "y" * 3_000}))
     finally:
         server.stop()
+
+
+async def test_a_small_disk_gets_smaller_streams(tmp_path, caplog):
+    """Where the server has little room the streams are made smaller, with a warning, and work."""
+
+    class Cramped(NatsServer):
+        def configuration(self) -> str:
+            return super().configuration().replace("jetstream: {", "jetstream: { max_file_store: 500MB,")
+
+    server = started(Cramped(tmp_path))
+    try:
+        async with Nats(server.url) as bus:
+            await bus.publish(alert())
+            assert len(await bus.depth()) == 8
+    finally:
+        server.stop()
+    assert "little room: INFERENCE" in caplog.text
 
 
 async def test_publish_survives_kill_and_restart_of_the_server(nats_server):
