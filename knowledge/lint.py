@@ -14,7 +14,7 @@ LONG_SECTION, LONG_BOOK = 600, 3_000
 _FENCED = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^\]\n]*\]\(\s*<?([^)\s>]+)>?[^)\n]*\)")
 _SMELLS = [
-    (re.compile(r"\b(ignore|disregard|forget)\b.{0,30}\b(previous|prior|above|all|your)\b.{0,20}\b(instruction|prompt|rule)", re.I),
+    (re.compile(r"\b(ignore|disregard|forget)\b.{0,30}\b(previous|above|all|your)\b.{0,20}\b(instruct|prompt)", re.I),
      "text tries to instruct a language model", "Write for people; a runbook cannot change what is allowed"),
     (re.compile(r"\b(you are now|act as|system prompt|as an ai)\b", re.I),
      "text addresses a language model", "Write for people; a runbook cannot change what is allowed"),
@@ -23,7 +23,7 @@ _SMELLS = [
     (re.compile(r"<!--"), "text holds an HTML comment, which a reader does not see", "Say it openly, or take it out"),
     (re.compile(r"\]\(\s*(javascript|data|vbscript):", re.I), "link runs code or carries data", "Link to a page"),
     (re.compile(r"\b(xox[abps]-[\w-]{8,}|AKIA[0-9A-Z]{16}|ghp_\w{20,}|-----BEGIN [A-Z ]*PRIVATE KEY)"),
-     "text holds what looks like a secret", "Take it out and rotate it; it is in the history of the repository already"),
+     "text holds what looks like a secret", "Take it out and rotate it: it is in the repository's history"),
 ]  # fmt: skip
 _WANTED = ("meaning", "diagnosis", "mitigation")
 

@@ -24,7 +24,7 @@ _OPERATOR = re.compile(
 _PROSE = re.compile(r"[A-Za-z_]\w*[,;.]?\s+[A-Za-z_]\w*")
 _GRAMMAR = frozenset(["inf", "nan", "e"])
 _WHERE = frozenset(["namespace", "job", "instance", "pod", "endpoint", "cluster", "container"])
-_ASKS = re.compile(r"^(what|how|why|when|who|where|which|is|are|does|do|can|should|could)\b.*\?\s*$", re.IGNORECASE)
+_ASKS = re.compile(r"^\s*(what|how|why|when|who|where|which|is|are|does|do|can|should|could)\b", re.IGNORECASE)
 _CODE = re.compile(r"\w\s*[{(\[]|[<>=!]=|\s[<>*/]\s")
 
 
@@ -46,7 +46,7 @@ def understood(text: str, expression: str = "", question: str = "") -> Query:
     Query(words='PSI of temp is 3.1', expression='', question='How do I fix this?')
     """
     lines = clean(text, MAX_TEXT).split("\n")
-    if len(lines) > 1 and not question and _ASKS.match(lines[-1].strip()):
+    if len(lines) > 1 and not question and asks(lines[-1]):
         question = lines.pop().strip()
     said = " ".join(" ".join(line for line in lines if not _LABEL.match(line)).split()) or " ".join(
         " ".join(lines).split()
@@ -54,6 +54,11 @@ def understood(text: str, expression: str = "", question: str = "") -> Query:
     if not expression and is_expression(said):
         said, expression = "", said
     return Query(said, clean(expression, MAX_TEXT), clean(question, MAX_TEXT))
+
+
+def asks(text: str) -> bool:
+    """Whether a text begins and ends like a question."""
+    return bool(_ASKS.match(text)) and text.rstrip().endswith("?")
 
 
 def is_expression(text: str) -> bool:

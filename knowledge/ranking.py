@@ -15,7 +15,6 @@ from knowledge.vectors import Vectors
 from knowledge.words import words
 
 EVERYTHING = 256
-"""Up to so many runbooks, each is a candidate."""
 NEAR, BY_WORDS = 96, 48
 CONTENT, DEEPER = 0.2, 0.05
 """In the choice of a section: what its content weighs beside its heading, and what each level of depth costs."""
@@ -44,12 +43,16 @@ Near = Callable[[np.ndarray, int], Iterable[str]]
 """(vector, count) -> files of the nearest chunks."""
 
 
-def rank(shelf: Shelf, vectors: Vectors | None, near: Near, query: Query, top: int) -> list[Found]:
-    """The best `top` runbooks, fitting or not, each with the section that answers the question."""
+def rank(
+    shelf: Shelf, vectors: Vectors | None, near: Near, query: Query, top: int, everything: int = EVERYTHING
+) -> list[Found]:
+    """The best `top` runbooks, fitting or not, each with the section that answers the question. Up to `everything`
+    runbooks, each is a candidate; beyond, those near by words or by meaning are.
+    """
     asked = ask(shelf, vectors, query)
     if not asked or not shelf.books:
         return []
-    slots = _candidates(shelf, near, asked)
+    slots = _candidates(shelf, near, asked, everything)
     features = [_features(shelf, vectors, each, slots) for each in asked]
     scores = [fuse(rows, each.kind) for rows, each in zip(features, asked, strict=True)]
     total = scores[0] + (EXPRESSION_BESIDE * scores[1] if len(scores) > 1 else 0.0)
@@ -112,8 +115,8 @@ def _like(vectors: Vectors | None, question: str, paths: Sequence[tuple[str, ...
     return [float(len(asked_words & set(words(" ".join(path))))) for path in paths]
 
 
-def _candidates(shelf: Shelf, near: Near, asked: list[Asked]) -> np.ndarray:
-    if len(shelf.books) <= EVERYTHING:
+def _candidates(shelf: Shelf, near: Near, asked: list[Asked], everything: int) -> np.ndarray:
+    if len(shelf.books) <= everything:
         return np.array(sorted(shelf.slots.values()), dtype=np.int64)
     chosen: set[int] = set()
     for each in asked:

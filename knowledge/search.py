@@ -18,13 +18,14 @@ from core.ports import Passage
 from knowledge.frontmatter import Complaint, Known
 from knowledge.fusion import FITS
 from knowledge.index import Index
-from knowledge.query import Query, understood
+from knowledge.query import Query, asks, understood
 from knowledge.ranking import Found, rank
 from knowledge.runbooks import Runbook, files, load_file
 from knowledge.shelf import Shelf, texts
 from knowledge.vectors import Vectors
 
 MAX_PASSAGE = 2_000
+WHAT_TO_DO = "How do I mitigate or fix this?"
 BATCH = 32
 """Runbooks embedded at a time, so that a large first build becomes searchable as it goes."""
 Progress = Callable[[int, int], None]
@@ -72,8 +73,8 @@ class Runbooks:
     async def search(self, words: str, *, expression: str = "", question: str = "", top: int = 5) -> list[Passage]:
         """The best sections for an alert's words, its expression (names of metrics, features, labels) and a question.
 
-        One passage a runbook, best first; empty when nothing fits. With "How do I mitigate this?" as the question the
-        passages are the sections that say so.
+        One passage a runbook, best first; empty when nothing fits. A question ("What does this mean?") chooses the
+        section; without one it is the section that says what to do.
         """
         return await asyncio.to_thread(self.passages, words, expression=expression, question=question, top=top)
 
@@ -96,8 +97,11 @@ class Runbooks:
         return [self._passage(item) for item in found if item.relevance >= FITS]
 
     def find(self, words: str, *, expression: str = "", question: str = "", top: int = 5) -> list[Found]:
-        """Candidates best first, fitting or not."""
-        return self.ranked(understood(words, expression, question), top)
+        """Candidates best first, fitting or not. Without a real question the section that says what to do is chosen."""
+        query = understood(words, expression, question)
+        if not asks(query.question):
+            query = msgspec.structs.replace(query, question=WHAT_TO_DO)
+        return self.ranked(query, top)
 
     def ranked(self, query: Query, top: int) -> list[Found]:
         """Candidates best first, for a query taken apart already."""
