@@ -132,7 +132,7 @@ def _slices(visible: Visible, plain: Case, chosen: list[Series], budget: int) ->
 
 
 def standing(series: Series, alert_at: float) -> float:
-    """|robust z| of the series around the alert: the median of its last three values up to the alert's half hour,
+    """|robust z| of the series around the alert: the median of its values from one step before the alert,
     against the values older than thirty hours."""
     return abs(signed_standing(series, alert_at))
 
@@ -141,7 +141,7 @@ def signed_standing(series: Series, alert_at: float) -> float:
     """As `standing`, with its sign; 0 when there is too little history or nothing recent."""
     old = series.at < alert_at - 30 * HOUR
     step = float(np.median(np.diff(series.at[-4:]))) if len(series.at) > 4 else HOUR
-    recent = series.value[series.at >= alert_at - 2.2 * step]
+    recent = series.value[series.at >= alert_at - 1.1 * step]
     if old.sum() < 6 or len(recent) == 0:
         return 0.0
     middle, scale = location_scale(series.value[old])

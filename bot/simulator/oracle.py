@@ -59,14 +59,16 @@ def rank(episode: Episode, changes: bool = True, telemetry: bool = True) -> list
     higher, out = world.tenant.quality[3], []
     for node in sorted(places):
         values, kinds = [], []
-        for fault in _trials(graph.nodes[node], graph, alert_at):
+        trials = _trials(graph.nodes[node], graph, alert_at)
+        for fault in trials:
             reached = spread(graph, fault)
             if target in reached.effects:
-                values.append(_fit(reached, graph, seen, alarm, higher))
+                alike = sum(other.type == fault.type for other in trials) * len(graph.of(*TYPES[fault.type].origins))
+                values.append(_fit(reached, graph, seen, alarm, higher) + float(np.log(TYPES[fault.type].freq / alike)))
                 kinds.append(fault.type)
         if values:
             best = int(np.argmax(values))
-            total = values[best] + float(np.log(np.mean(np.exp(np.array(values) - values[best]))))
+            total = values[best] + float(np.log(np.sum(np.exp(np.array(values) - values[best]))))
             out.append((total + bonus.get(node, 0.0), node, kinds[best]))
     return sorted(out, key=lambda row: (-row[0], row[1], row[2]))
 

@@ -31,7 +31,7 @@ def largest_z(case: Case) -> list[str]:
     return sorted(case.ancestors(case.alert["node"]), key=lambda node: -score.get(node, 0.0))
 
 
-def traversal(case: Case, threshold: float = 3.0) -> list[str]:
+def traversal(case: Case, threshold: float = 4.0) -> list[str]:
     """From the target upstream through abnormal nodes only; the abnormal ones whose parents are all normal come first."""
     score, hops = node_scores(case), case.ancestors(case.alert["node"])
     target = case.alert["node"]

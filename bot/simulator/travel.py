@@ -78,7 +78,7 @@ def spread(graph: Graph, fault: Fault) -> Spread:
     """Let a fault travel through the true lineage."""
     out = Spread(fault)
     root = graph.nodes[fault.node]
-    if root.kind in ("ingest_job", "label_job"):
+    if root.kind in ("ingest_job", "label_job", "feature_job") and fault.type != "F1":
         out.hops[root.id] = (Hop(root.cadence, root.phase, 0),)
     states: dict[str, dict[str, float]] = {root.id: begin(out, graph, fault)}
     via: dict[str, set[int]] = {}

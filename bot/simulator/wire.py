@@ -1,0 +1,227 @@
+"""An episode as the messages producers really send: inference batches, labels, changes and lineage, in order of time.
+
+Only faults that show in the events of one model can be told this way (see `LIVE`). So that some thousands of events
+suffice, a live fault has no less than 60 % of its type's largest size, and labels that take days arrive within the hour.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bot.simulator.case import Case, case_of
+from bot.simulator.episode import Episode
+from bot.simulator.lineage import Feature, Node
+from bot.simulator.record import run_events
+from bot.simulator.rng import hex_id, stream
+from bot.simulator.shapes import Shape, seen_from
+from bot.simulator.tenants import DAY, HOUR
+from bot.simulator.travel import spread
+
+LIVE = ("D1", "D2", "D3", "D4", "D8", "F1", "F2", "M1", "M2", "M4", "M4P", "S3", "L1", "L2", "W1", "W2", "W3", "W4", "X3")
+Message = tuple[str, Any, float]
+
+
+def wire(episode: Episode, hours_before: float = 24.0, hours_after: float = 6.0, per_hour: float = 400.0,
+         batch: int = 100) -> Iterator[Message]:
+    """Yield (subject, payload, at) around the onset: `per_hour` events at the mean, in lists of at most `batch`.
+
+    `at` is event time in epoch seconds and never decreases. Raises ValueError for a type that events alone cannot show.
+    """
+    kind = episode.truth.kind
+    if kind not in LIVE:
+        raise ValueError(f"{kind} does not show in inference events; live types are {', '.join(LIVE)}")
+    return iter(_Live(episode, per_hour, batch).messages(hours_before, hours_after))
+
+
+@dataclass(frozen=True)
+class _Input:
+    name: str
+    feature: Feature
+    level: float
+    spread: float
+    hit: bool
+    weight: float
+
+
+class _Live:
+    def __init__(self, episode: Episode, per_hour: float, batch: int) -> None:
+        visible = episode.visible
+        self.world, self.truth, self.batch, self.per_hour = visible._world, episode.truth, batch, per_hour
+        self.random = stream(episode.seed, "wire")
+        self.case = case_of(visible)
+        main = next(found for found in self.world.spreads if found.fault.type == episode.truth.kind)
+        low, high = main.fault.bounds
+        shape = main.fault.shape if main.fault.shape.length <= 10 * DAY else Shape("ramp", 4 * HOUR)
+        self.fault = replace(main.fault, size=max(main.fault.size, low + 0.6 * (high - low)), shape=shape,
+                             onset=main.fault.onset if shape is main.fault.shape else self.case.alert_at - 2 * HOUR)
+        self.spread = spread(self.world.graph, self.fault)
+        self.model = self._model(visible.alert["node"])
+        self.inputs = self._inputs()
+        self.segments = visible.segments()
+        self.shares = self.random.dirichlet(np.full(len(self.segments), 3.0))
+        self.dimension = next(iter(self.world.tenant.segments))
+        self.onset = self.fault.onset if episode.truth.kind == "W3" else self.spread.onset(self.fault.node)
+        self.version = f"v{int(self.random.integers(3, 30))}"
+
+    def _model(self, target: str) -> Node:
+        graph = self.world.graph
+        reached = [node for node in self.spread.strength if graph.nodes[node].kind == "model"]
+        near = [node for node in (*graph.reach(target, up=False), *graph.reach(target, up=True))
+                if graph.nodes[node].kind == "model"]
+        both = [node for node in near if node in reached]
+        best = max(both, key=lambda node: self.spread.strength[node]) if both else (near or reached)[0]
+        return graph.nodes[best]
+
+    def _inputs(self) -> list[_Input]:
+        graph, random, found = self.world.graph, self.random, []
+        for edge in sorted(graph.parents.get(self.model.id, ()), key=lambda edge: -edge.importance):
+            view = graph.nodes[edge.src]
+            hit: set[int] = set()
+            for effect in self.spread.effects.get(view.id, ()):
+                hit |= set(np.flatnonzero(np.abs(effect.size))) if np.ndim(effect.size) else set(range(len(view.features)))
+            for index, feature in enumerate(view.features):
+                if index in hit or feature.weight >= sorted((f.weight for f in view.features), reverse=True)[1]:
+                    level = float(random.uniform(5, 60))
+                    weight = edge.importance * feature.weight * (2.0 if index in hit else 1.0)
+                    found.append(_Input(feature.name, feature, level, float(random.uniform(0.2, 0.5)), index in hit, weight))
+        found.sort(key=lambda item: (not item.hit, -item.weight))
+        kept = found[:12]
+        total = sum(item.weight for item in kept) or 1.0
+        return [replace(item, weight=1.6 * item.weight / total + 0.1) for item in kept]
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    def messages(self, before: float, after: float) -> list[Message]:
+        """Everything, in order of time."""
+        tenant = self.world.tenant
+        begin, end = self.onset - before * HOUR, self.onset + after * HOUR
+        out: list[Message] = [(f"lineage.{tenant.key}", event, begin) for event in run_events(self._named())]
+        names = {node.id: node.words for node in self.world.graph.nodes.values()}
+        for change in self.case.changes:
+            if begin <= change["when"] <= end:
+                told = {key: value for key, value in change.items() if key != "when"} | {"target": names[change["target"]]}
+                out.append((f"change.{tenant.key}", told, change["when"]))
+        events = self._events(begin, end)
+        labels = self._labels(events)
+        for family, rows in (("inference", [event for event, _ in events]), ("label", labels)):
+            for index in range(0, len(rows), self.batch):
+                part = rows[index: index + self.batch]
+                out.append((f"{family}.{tenant.key}.{self.model.words}", part, part[-1]["at"]))
+        return sorted(out, key=lambda message: message[2])
+
+    def _named(self) -> Case:
+        words = {node.id: node.words for node in self.world.graph.nodes.values()}
+        return replace(self.case, nodes=[node | {"name": words[node["id"]]} for node in self.case.nodes])
+
+    def _amount(self, t: np.ndarray) -> np.ndarray:
+        hops = self.spread.hops.get(self.model.id, self.spread.hops.get(self.fault.node, ()))
+        return self.fault.shape.at(seen_from(t, hops) - self.fault.onset)
+
+    def _events(self, begin: float, end: float) -> list[tuple[dict, dict]]:
+        """(event, what only the world knows: the true logit and the strength of the fault), in order of time."""
+        random, kind, fault = self.random, self.fault.type, self.fault
+        t = begin + np.cumsum(random.exponential(HOUR / self.per_hour, int((end - begin) / HOUR * self.per_hour * 2.5)))
+        wave = 0.7 + 0.3 * np.cos(2 * np.pi * (t / HOUR - 15) / 24)
+        amount = self._amount(t)
+        if kind == "W3":
+            wave = wave * (1 + min(1.0, fault.size) * amount)
+        if kind == "X3":
+            wave = wave * (1 - amount)
+        t = t[(random.random(len(t)) < wave / 1.6) & (t < end)]
+        amount, drift = self._amount(t), np.sin(t / (5 * HOUR))
+        share = self.shares / self.shares.sum()
+        slice_ = random.choice(len(self.segments), len(t), p=share)
+        if kind in ("W1", "W4"):
+            grown = random.random(len(t)) < 0.5 * amount
+            slice_ = np.where(grown, fault.segments[0] if fault.segments else 0, slice_)
+        in_slice = np.isin(slice_, fault.segments) if fault.segments else np.ones(len(t), bool)
+        z = random.standard_normal((len(self.inputs), len(t))) + 0.3 * np.sin(slice_)[None] + 0.4 * drift
+        if kind in ("W1", "W4"):
+            z = z + 0.8 * ((slice_ == (fault.segments[0] if fault.segments else 0)) & (amount > 0))
+        if kind == "W3":
+            z = z + 0.5 * amount
+        weights = np.array([item.weight for item in self.inputs])
+        offset = -1.0
+        truth = offset + weights @ z
+        served, shown = self._served(z, amount, in_slice, drift, t)
+        score = 1 / (1 + np.exp(-(offset + weights @ served)))
+        score, cut, late = self._scored(score, amount, t)
+        events = []
+        for i in range(len(t)):
+            features = {item.name: shown[j][i] for j, item in enumerate(self.inputs)} | {self.dimension: self.segments[slice_[i]]}
+            events.append(({
+                "id": hex_id(random, 16), "at": round(float(t[i]), 3), "features": features, "score": round(float(score[i]), 5),
+                "version": f"{self.version}-new" if kind == "M1" and amount[i] > 0 else self.version,
+                "prediction": bool(score[i] > cut[i]), "latency_ms": round(float(late[i]), 2)},
+                {"logit": float(truth[i]), "amount": float(amount[i])}))
+        return events
+
+    def _served(self, z: np.ndarray, amount: np.ndarray, in_slice: np.ndarray, drift: np.ndarray,
+                t: np.ndarray) -> tuple[np.ndarray, list[list]]:
+        """(inputs as the model effectively saw them, in sd; values as they are in the event), features x events."""
+        random, fault, kind = self.random, self.fault, self.fault.type
+        served, shown = z.copy(), []
+        inside = min(1.0, fault.size / fault.share if fault.segments and kind == "D4" else fault.size)
+        for j, item in enumerate(self.inputs):
+            hit = item.hit & in_slice & (random.random(len(t)) < inside * amount) if item.hit else np.zeros(len(t), bool)
+            values: list = [float(v) for v in np.round(item.level * (1 + item.spread * z[j]), 4)]
+            if item.feature.categorical:
+                values = [f"k{int(np.clip(abs(v) * 3, 0, 7))}" for v in z[j]]
+            if kind in ("D2", "D4") and (kind == "D2" or fault.params.get("as_null")):
+                values = [None if h else v for h, v in zip(hit, values, strict=True)]
+                served[j] = np.where(hit, 0.0, served[j])
+            elif kind in ("D1", "D4"):
+                values = [("-1" if item.feature.categorical else -1.0) if h else v for h, v in zip(hit, values, strict=True)]
+                served[j] = np.where(hit, -1 / item.spread, served[j])
+            elif kind == "D3" and not item.feature.categorical:
+                factor = fault.params["r"]
+                values = [round(v * factor, 6) if h else v for h, v in zip(hit, values, strict=True)]
+                served[j] = np.where(hit, np.clip((factor - 1) / item.spread, -4, 4), served[j])
+            elif kind == "D8":
+                values = [f"new-{i % 5}" if h else v for i, (h, v) in enumerate(zip(hit, values, strict=True))]
+                served[j] = np.where(hit, 0.8, served[j])
+            elif kind == "F2":
+                missed = in_slice & (random.random(len(t)) < min(1.0, fault.size) * amount)
+                values = [(None if item.feature.categorical else 0.0) if h else v for h, v in zip(missed, values, strict=True)]
+                served[j] = np.where(missed, -1 / item.spread, served[j])
+            elif kind == "F1" and item.hit:
+                frozen = np.where(amount > 0, random.permutation(z[j]) * 0.2 - drift, z[j])
+                served[j] = frozen
+                if not item.feature.categorical:
+                    values = [float(v) for v in np.round(item.level * (1 + item.spread * frozen), 4)]
+            shown.append(values)
+        return served, shown
+
+    def _scored(self, score: np.ndarray, amount: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(score, decision threshold, latency in ms) with the faults of models and services in them."""
+        random, fault, kind = self.random, self.fault, self.fault.type
+        cut, late = np.full(len(t), 0.5), 18 * np.exp(0.3 * random.standard_normal(len(t)))
+        on = amount > 0
+        if kind == "M1":
+            noisy = np.clip(score + 0.25 * random.standard_normal(len(t)) + 0.2 * fault.params["score"], 0.001, 0.999)
+            score = np.where(on, noisy, score)
+        elif kind == "M2":
+            score = np.where(on, 1 - score, score)
+        elif kind in ("M4", "M4P"):
+            cut = np.where(on, 0.5 - 0.25 * fault.params["sign"], cut)
+        elif kind == "S3":
+            late = late * (1 + fault.size * amount)
+            score = np.where(random.random(len(t)) < 0.3 * amount, 0.25, score)
+        return score, cut, late
+
+    def _labels(self, events: list[tuple[dict, dict]]) -> list[dict]:
+        random, kind, fault = self.random, self.fault.type, self.fault
+        median, sigma = self.world.tenant.label_delay
+        rows = []
+        for event, world in events:
+            on = world["amount"]
+            if kind == "L1" and random.random() < min(0.9, fault.size) * on:
+                continue
+            logit = world["logit"] * (1 - 1.6 * on if kind == "W2" else 1.0)
+            if kind == "L2":
+                logit += 1.5 * fault.params["sign"] * on
+            at = event["at"] + min(median, 1200.0) * float(np.exp(sigma * random.standard_normal()))
+            rows.append({"id": event["id"], "at": round(at, 3), "label": int(random.random() < 1 / (1 + np.exp(-logit)))})
+        return sorted(rows, key=lambda row: row["at"])
