@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from core.errors import Unavailable
 from integrations.jetstream import (
+    CONSUMER_EXISTS,
     CONSUMER_NOT_FOUND,
     ApiError,
     Connection,
@@ -38,10 +39,17 @@ SetAside = Callable[[str, Bad, int], Awaitable[None]]
 _PATIENCE = 1.0
 
 
+class Taken(Unavailable):
+    """Another process reads this durable now: what this one holds in memory is no longer the truth."""
+
+
 class Feed:
     """`async for batch in feed:` gives lists of Delivered in stream order; `await feed.ack(seq)` after a snapshot.
 
-    One reader a `durable`. `start` is the first stream sequence wanted, normally the snapshot's + 1; without it the
+    One reader a `durable` at a time: a second one stands by in `open` until the first reads no more (a killed process
+    counts at once), so starting two is how to have a spare. A reader whose place was taken gets Taken.
+
+    `start` is the first stream sequence wanted, normally the snapshot's + 1; without it the
     feed goes on behind what was acknowledged, or from the stream's beginning.
     """
 
@@ -56,6 +64,7 @@ class Feed:
         self._marks: deque[tuple[int, str]] = deque()
         self._safe = 0  # the reader's last ack
         self._delivery = 0
+        self._idle = ""  # when the consumer that nobody reads was made: this very one may be replaced
         self._stale = self.closed = False
         self.position = 0
         """Stream sequence of the last message handed out (or of the one before the start)."""
@@ -65,10 +74,15 @@ class Feed:
         """Messages that the stream's limits dropped before they were read."""
 
     async def open(self) -> None:
-        """Place the consumer. Raises Unavailable when the server does not answer or has no such stream."""
-        if self._start is None:
-            self._start = await self._acknowledged() + 1
-        self.position = self._safe = await self._place(self._start)
+        """Place the consumer, once nobody else reads. Raises Unavailable when the server does not answer."""
+        while not self.closed:
+            await self.until_free()
+            start = self._start if self._start is not None else await self._acknowledged() + 1
+            try:
+                self.position = self._safe = await self._place(start)
+                return
+            except Taken:
+                log.info("somebody else was quicker to read %s", self.durable)
 
     async def close(self) -> None:
         """Stop reading. What was not acknowledged comes again at the next start."""
@@ -132,14 +146,43 @@ class Feed:
             except Unavailable as error:
                 log.warning("cannot dead-letter a bad event yet: %s", error)
 
-    async def _acknowledged(self) -> int:
+    async def _consumer(self) -> dict[str, Any] | None:
         try:
-            known = await api(self._connection, f"CONSUMER.INFO.{self.stream}.{self.durable}")
+            return await api(self._connection, f"CONSUMER.INFO.{self.stream}.{self.durable}")
         except ApiError as error:
             if error.code != CONSUMER_NOT_FOUND:
                 raise Unavailable(str(error)) from None
-            return 0
-        return int(known["ack_floor"]["stream_seq"])
+            return None
+
+    async def _acknowledged(self) -> int:
+        known = await self._consumer()
+        return int(known["ack_floor"]["stream_seq"]) if known else 0
+
+    async def until_free(self) -> None:
+        """Stand by while another process reads this durable. A reader that restores a snapshot does so afterwards.
+
+        A reader always has a request waiting at the server: without one there is no reader (any more).
+        """
+        quiet = told = False
+        while not self.closed:
+            known = await self._consumer()
+            self._idle = ""
+            if known is None or self._ours(known):
+                return
+            if known.get("num_waiting"):
+                quiet = False
+                if not told:
+                    log.warning("another process reads %s: standing by", self.durable)
+                told = True
+            elif quiet:
+                self._idle = known["created"]
+                return
+            else:
+                quiet = True
+            await asyncio.sleep(_PATIENCE / 4 if quiet else _PATIENCE)
+
+    def _ours(self, known: dict[str, Any]) -> bool:
+        return bool((known["config"].get("metadata") or {}).get("reader") == self._connection.identity)
 
     async def _place(self, start: int) -> int:
         """Make the consumer begin at `start`: a durable cannot be moved, so it is replaced. Where it stands now."""
@@ -153,16 +196,7 @@ class Feed:
             self.skipped += missed
             log.error("%s: %d messages were dropped by its limits before they were read", self.stream, missed)
         start = max(start, first)
-        try:
-            await api(self._connection, f"CONSUMER.DELETE.{self.stream}.{self.durable}")
-        except ApiError as error:
-            if error.code != CONSUMER_NOT_FOUND:
-                raise Unavailable(str(error)) from None
-        await make_consumer(
-            self._connection, self.stream, name=self.durable, durable_name=self.durable, filter_subject=self.subject,
-            ack_policy="all", deliver_policy="by_start_sequence", opt_start_seq=start, replay_policy="instant",
-            max_ack_pending=-1, max_deliver=-1, ack_wait=3_600.0,
-        )  # fmt: skip
+        await self._replace(start)
         self._marks.clear()
         self._delivery, self._stale = 0, False
         if self._pull is not None:
@@ -171,14 +205,42 @@ class Feed:
         await self._pull.open()
         return start - 1
 
+    async def _replace(self, start: int) -> None:
+        """Remove the consumer that is ours or idle, and make it anew. Raises Taken when another process was quicker."""
+        known = await self._consumer()
+        if known is not None:
+            if not self._ours(known) and known["created"] != self._idle:
+                raise Taken(f"another process reads {self.durable} now")
+            try:
+                await api(self._connection, f"CONSUMER.DELETE.{self.stream}.{self.durable}")
+            except ApiError as error:
+                if error.code != CONSUMER_NOT_FOUND:
+                    raise Unavailable(str(error)) from None
+        try:
+            await make_consumer(
+                self._connection, self.stream, name=self.durable, durable_name=self.durable,
+                filter_subject=self.subject, ack_policy="all", deliver_policy="by_start_sequence",
+                opt_start_seq=start, replay_policy="instant", max_ack_pending=-1, max_deliver=-1, ack_wait=3_600.0,
+                metadata={"reader": self._connection.identity},
+            )  # fmt: skip
+        except ApiError as error:
+            if error.code != CONSUMER_EXISTS:
+                raise Unavailable(str(error)) from None
+            known = await self._consumer()  # ours, when the answer to a first request was lost
+            if known is None or not self._ours(known):
+                raise Taken(f"another process reads {self.durable} now") from None
+
     async def _place_again(self) -> None:
         """Put the consumer back behind the last ack (a later start would claim as safe what is not): what was handed
         out since comes again and is passed over."""
         while not self.closed:
             try:
+                self._idle = ""
                 await self._place(self._safe + 1)
                 return
-            except (Unavailable, ApiError) as error:
+            except Taken:
+                raise
+            except Unavailable as error:
                 log.warning("%s cannot be read yet: %s", self.stream, error)
                 await asyncio.sleep(_PATIENCE)
 

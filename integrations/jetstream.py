@@ -18,7 +18,7 @@ from core.errors import MiddlewatchError
 PULL_SECONDS, HEARTBEAT_SECONDS = 30.0, 3.0
 MAX_PULL_BYTES = 32 * 1024 * 1024
 _NS = 1_000_000_000
-CONSUMER_NOT_FOUND, STREAM_NOT_FOUND = 10014, 10059
+CONSUMER_NOT_FOUND, CONSUMER_EXISTS = 10014, 10148
 
 
 class Message(Protocol):
@@ -36,6 +36,9 @@ class Subscription(Protocol):
 
 class Connection(Protocol):
     """What is needed of a connection. `request` raises Unavailable when nobody answers."""
+
+    identity: str
+    """Of this connection and no other."""
 
     def inbox(self) -> str: ...
 
@@ -64,12 +67,12 @@ async def api(connection: Connection, what: str, body: Any = None) -> dict[str, 
 
 
 async def make_consumer(connection: Connection, stream: str, **config: Any) -> dict[str, Any]:
-    """Create (or find, when it is the same) a consumer; durable when `durable_name` is given. Times in seconds."""
+    """Create a consumer, durable when `durable_name` is given; ApiError when there is another. Times in seconds."""
     for name in ("ack_wait", "inactive_threshold"):
         if name in config:
             config[name] = int(config[name] * _NS)
     subject = f"CONSUMER.CREATE.{stream}.{config['name']}"
-    return await api(connection, subject, {"stream_name": stream, "config": config, "action": ""})
+    return await api(connection, subject, {"stream_name": stream, "config": config, "action": "create"})
 
 
 class Position(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,7 @@ class Connection:
     def __init__(self, url: str, name: str, patience: float, back: Callable[[], Awaitable[None]]):
         self.shown = re.sub(r"//[^@/,]*@", "//***@", url)
         """The address without its credentials."""
+        self.identity = secrets.token_hex(8)
         self.client: Client
         self.stream: JetStreamContext
         self.closing = False

@@ -188,6 +188,71 @@ async def test_nothing_lost_or_doubled_across_kill_of_the_server(nats_server):
         assert got == list(range(400))
 
 
+async def test_a_second_reader_stands_by_and_takes_over(bus, nats_url, caplog):
+    """While one process reads, another waits, with one line in its log; when the first ends, the second goes on."""
+    caplog.set_level("WARNING", "middlewatch.nats")
+    await _publish(bus, range(10))
+    first = bus.feed(durable="detect", subject="inference.>")
+    reading = asyncio.create_task(_take(first, 99))
+    await eventually(lambda: first.position == 10)
+    await first.ack(6)
+    async with Nats(nats_url) as other:
+        second = other.feed(durable="detect", subject="inference.>")
+        waiting = asyncio.create_task(_take(second, 4))
+        await eventually(lambda: "standing by" in caplog.text)
+        assert second.position == 0
+        await first.close()
+        await reading
+        assert await asyncio.wait_for(waiting, 15) == [6, 7, 8, 9]
+    assert caplog.text.count("standing by") == 1
+
+
+async def test_a_reader_whose_place_was_taken_is_told(bus, nats_url, monkeypatch):
+    """A reader that slept while another process took its place ends with Taken instead of fighting for it."""
+    from integrations.feed import Feed, Taken
+
+    await _publish(bus, range(3))
+    sleeper = bus.feed(durable="detect", subject="inference.>")
+    batches = aiter(sleeper)
+    await anext(batches)
+
+    async def at_once(self):
+        return None
+
+    monkeypatch.setattr(Feed, "until_free", at_once)
+    async with Nats(nats_url) as other:
+        thief = other.feed(durable="detect", subject="inference.>", start=1)
+        thief._idle = (await thief._consumer())["created"]
+        assert await _take(thief, 3) == [0, 1, 2]
+        with pytest.raises(Taken):
+            await asyncio.wait_for(anext(batches), 15)
+
+
+async def test_a_living_reader_is_not_displaced(bus, nats_url):
+    """Eight readers that start at once in as many connections: one reads, each event comes once."""
+    await _publish(bus, range(20))
+    others = [Nats(nats_url) for _ in range(8)]
+    for other in others:
+        await other.__aenter__()
+    got: list[int] = []
+
+    async def read(other):
+        async for batch in other.feed(durable="detect", subject="inference.>"):
+            got.extend(int(e.id) for one in batch for e in one.events)
+
+    tasks = [asyncio.create_task(read(other)) for other in others]
+    await eventually(lambda: len(got) >= 20)
+    await _publish(bus, range(20, 40))
+    await eventually(lambda: len(got) >= 40)
+    for task in tasks:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    for other in others:
+        await other.close()
+    assert got == list(range(40))
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+
+
 async def test_closing_ends_the_reading(bus):
     """A closed feed's iteration ends; what it had not acknowledged stays for the next."""
     await _publish(bus, range(3))
