@@ -16,6 +16,7 @@ class Adwin(Averaged):
     follows from the mean time between false alarms (at most River's 0.002). Source: Bifet and Gavalda (2007), "Learning
     from time-changing data with adaptive windowing".
 
+    >>> import numpy as np
     >>> still = Learned(counts=np.zeros(0), values=np.tile([0.0, 1.0], 500), deff=np.ones(1), worth=1000.0)
     >>> detector = Adwin(still)
     >>> detector.update(np.tile([0.0, 1.0], 500)) is None
@@ -28,7 +29,7 @@ class Adwin(Averaged):
     families = ("error", "score", "confidence", "latency")
 
     def __init__(self, learned: Learned, arl: float = 1e6):
-        self.delta = float(min(0.002, 100.0 / arl))
+        self.delta = float(min(0.002, 25.0 / arl))
         super().__init__(learned, arl)
 
     def restart(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Any
 
@@ -23,7 +24,9 @@ class Averaged(Detector):
         deff = float(learned.deff.max()) if len(learned.deff) else 1.0
         self.stride = int(min(max(round(deff), 1), 2_000))
         self.mean = float(values.mean()) if len(values) else 0.0
-        self.spread = max(float(values.std()) if len(values) else 1.0, 1e-12)
+        # A mean over `stride` rows that are worth stride / deff rows.
+        spread = float(values.std()) * math.sqrt(min(deff / self.stride, 1.0)) if len(values) else 1.0
+        self.spread = max(spread, 1e-12)
         super().__init__(learned, arl)
 
     def reset(self) -> None:

@@ -37,6 +37,8 @@ class Column(Struct, kw_only=True):
     """Shares per cell of the season (48), or None where hours do not help."""
     season_gain: float = 0.0
     """What knowing the hour is worth, in nats a row."""
+    hourly: list[float] = []
+    """Mean per cell of the season (48), for numbers that have one."""
     clip: list[float]
     """Bounds for block means."""
     step: list[float]

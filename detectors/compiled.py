@@ -81,13 +81,9 @@ class Compiled:
             else np.zeros((CELLS, 1), np.float32)
         )
         feature = np.array([c.family == "feature" for c in columns])
-        uses = np.array(
-            [
-                [name in options.watches("feature" if c.family == "relation" else c.family) for c in columns]
-                for name in ("e_detector", "step")
-            ],
-            np.uint8,
-        )
+        watched = ["e_detector" in options.watches("feature" if c.family == "relation" else c.family) for c in columns]
+        stepped = [w and c.family in ("feature", "relation") for w, c in zip(watched, columns, strict=True)]
+        uses = np.array([watched, stepped], np.uint8)
         quality = float("quality" in options.watches("quality"))
         numbers = [columns[i] for i in self.number]
         return Ref(

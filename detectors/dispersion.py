@@ -46,12 +46,24 @@ def design_effects(blocks: np.ndarray, expected: np.ndarray, block: float) -> tu
         share = len(blocks) / (1 << k)
         if share < 8:
             break
-        seen, usual = windows(blocks, k)[:, held], windows(expected, k)[:, held]
-        usual = np.maximum(usual, 1e-9)
-        chi = ((seen - usual) ** 2 / usual).sum(axis=1) / (held.sum() - 1)
-        noise = 1 + np.sqrt(2 / (share * max(held.sum() - 1, 1)))
-        raw.append(float(chi.mean() / (1 - 1 / share) * noise))
+        seen, usual = windows(blocks, k)[:, held], np.maximum(windows(expected, k)[:, held], 1e-9)
+        noise = (1 + np.sqrt(2 / (share * max(held.sum() - 1, 1)))) / (1 - 1 / share)
+        raw.append(float(spread(seen, usual, share) * noise))
     return growing(raw, LEVELS, rows, block)
+
+
+def spread(seen: np.ndarray, usual: np.ndarray, share: float) -> float:
+    """Variance over its multinomial value: the mean over all directions, and a quarter of the mean weighted by it.
+
+    Evidence gathers where dependence is strongest (the level of a wandering series), so the plain mean is too small;
+    a change rarely lies there alone, so the strongest is too much. Source: Rao and Scott (1984), "On chi-squared tests
+    for multiway contingency tables", first and second order; the square is freed of its bias.
+    """
+    residual = (seen - usual) / np.sqrt(usual)
+    matrix = residual.T @ residual / len(residual)
+    trace, free = float(np.trace(matrix)), residual.shape[1] - 1
+    square = float((matrix**2).sum()) - trace**2 / share
+    return 0.75 * trace / free + 0.25 * max(trace / free, square / max(trace, 1e-12))
 
 
 def rate_effects(hits: np.ndarray, rows: np.ndarray, default: np.ndarray) -> np.ndarray:

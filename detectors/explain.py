@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from core.findings import Detection, MovedBin
 from core.statistics import corrected_psi, shares
 from detectors import distances
+from detectors.base import Finding
 from detectors.compiled import GROUP, KINDS
 from detectors.summary import level_summary, number_summary
 from detectors.trial import evidence
@@ -59,6 +60,22 @@ def alarm(watch: Watch, group: int, total: float, limit: float) -> list[Told]:
         if one is not None:
             told.append(Told(detection=one, column=c, level=level, log_e=log_e))
     return at_fault(watch, told)[:MOST]
+
+
+def reported(watch: Watch, column: int, name: str, finding: Finding) -> list[Told]:
+    """The detection of another detector's finding; none when the change is not material."""
+    rows = max(watch.row - finding.onset, BLOCK)
+    level = int(min(max(round(math.log2(rows / BLOCK)), 2), len(watch.compiled.deff) - 1))
+    while level > 2 and watch.state.blocks[0] < 1 << level:
+        level -= 1
+    one = _binned(watch, column, level, 1.0, 1.0)
+    if one is None:
+        return []
+    row = min(finding.onset, watch.row)
+    one = replace(one, detector=name, statistic=float(finding.statistic), threshold=float(finding.threshold))
+    if row < one.onset_row:
+        one = replace(one, onset_row=row)
+    return [Told(detection=one, column=column, level=level, log_e=0.0)]
 
 
 def grown(watch: Watch, group: int, trouble: Trouble) -> list[Told]:

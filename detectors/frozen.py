@@ -6,15 +6,12 @@ import io
 import pickle
 from typing import Any
 
+_PLAIN = {("collections", "deque"), ("random", "Random")}
+
 
 class _RiverOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if module.split(".")[0] == "river" or (module, name) in {
-            ("collections", "deque"),
-            ("copyreg", "_reconstructor"),
-            ("builtins", "object"),
-            ("builtins", "set"),
-        }:
+        if module.split(".")[0] == "river" or (module, name) in _PLAIN:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"{module}.{name} has no place in a detector's state")
 

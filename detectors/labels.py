@@ -115,6 +115,7 @@ class ErrorWatch:
         self.fired: dict[str, float] = {}
         self.calm_rows = 0
         self.calm_sum = 0.0
+        self.patience = options.calm_rows
         self.window: list[float] = []
         self.window_start = self.window_end = 0.0
         self.reference = reference
@@ -155,14 +156,18 @@ class ErrorWatch:
         found = []
         for name, detector in self.detectors.items():
             data = (errors > self.cut).astype(float) if name == "e_detector_error" else errors
+            begun = self.rows - len(errors) - getattr(detector, "rows", 0)
             finding = detector.update(data)
             if finding is not None and finding.direction == "up" and not self.fired:
-                detection = self._detection(name, finding, float(at.max()))
+                detection = self._detection(name, finding, begun, float(at.max()))
                 if detection is not None:
                     found.append(detection)
         if found:
             self.fired = {d.detector: d.effect or 0.0 for d in found}
             self.calm_rows, self.calm_sum = 0, 0.0
+            # The end of a trouble is told from as many rows as its beginning, dependent rows from more.
+            seen = min(self.rows - found[0].onset_row, 5_000)
+            self.patience = int(max(self.options.calm_rows, 20 * self.reference.deff, seen))
             return found[:1], 0
         return [], self._calm(errors)
 
@@ -180,7 +185,7 @@ class ErrorWatch:
             return 0
         self.calm_rows += len(errors)
         self.calm_sum += float(errors.sum())
-        if self.calm_rows < self.options.calm_rows:
+        if self.calm_rows < self.patience:
             return 0
         rows, mean = self.calm_rows, self.calm_sum / self.calm_rows
         self.calm_rows, self.calm_sum = 0, 0.0
@@ -191,11 +196,9 @@ class ErrorWatch:
             detector.reset()
         return rows
 
-    def _detection(self, name: str, finding: base.Finding, at: float) -> Detection | None:
+    def _detection(self, name: str, finding: base.Finding, begun: int, at: float) -> Detection | None:
         r = self.reference
-        # Detectors count rows from their own last reset; both began with this watch or at the end of a trouble.
-        begun = self.rows - getattr(self.detectors[name], "rows", 0)
-        row = max(begun + finding.onset if begun >= 0 else finding.onset, 0)
+        row = max(begun + finding.onset, 0)
         rise = finding.effect
         if rise < min(self.options.min_effect, 0.25 * max(r.mean, 1e-9)):
             return None

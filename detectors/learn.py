@@ -77,6 +77,15 @@ def pace(at: np.ndarray) -> tuple[float, list[float]]:
     return float(BLOCK / np.quantile(span, 0.25)), known
 
 
+def hourly_means(values: np.ndarray, cell: np.ndarray) -> list[float]:
+    """Mean per cell of the season, shrunk toward the whole by twenty rows."""
+    finite = np.isfinite(values)
+    whole = float(values[finite].mean())
+    rows = np.bincount(cell[finite], minlength=season.CELLS)
+    total = np.bincount(cell[finite], weights=values[finite], minlength=season.CELLS)
+    return ((total + 20 * whole) / (rows + 20)).tolist()
+
+
 def block_counts(codes: np.ndarray, size: int) -> np.ndarray:
     """[N, size] counts of every run of 25 rows."""
     count = len(codes) // BLOCK
@@ -126,6 +135,7 @@ def learn_column(signal: str, values: Any, at: np.ndarray, cell: np.ndarray, gap
         signal=signal, bins=made, counts=counts.tolist(), expected_special=special, deff=deff.tolist(),
         deff_special=special_deff, whole=whole, season=None if by_cell is None else by_cell.tolist(),
         season_gain=float(gain),
+        hourly=hourly_means(floats, cell) if floats is not None and by_cell is not None else [],
         clip=clip, step=list(step), summary=summary, typical=typical,
     )  # fmt: skip
 

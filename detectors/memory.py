@@ -72,11 +72,10 @@ def rows_in(state: Any) -> Rows:
 
 def freeze_model(model: Model) -> dict[str, Any]:
     """Plain data of one model; `thaw_model` reads it in any process."""
-    references = {
-        reference.id: baseline.encode(reference) for reference in (c.reference for c in model.compiled.values())
-    }
-    if model.reference is not None:
-        references[model.reference.id] = baseline.encode(model.reference)
+    known = [model.reference, *(v.reference for v in model.versions.values())]
+    # What is compiled comes last: of two with one id it is the one in use.
+    known += [compiled.reference for compiled in model.compiled.values()]
+    references = {reference.id: baseline.encode(reference) for reference in known if reference is not None}
     return {
         "name": [model.tenant, model.model], "references": references,
         "reference": model.reference.id if model.reference else None,
@@ -93,7 +92,8 @@ def thaw_model(monitor: Monitor, state: dict[str, Any]) -> None:
     model = monitor.model(tenant, name)
     references = {key: baseline.decode(data) for key, data in state["references"].items()}
     model.reference = references.get(state["reference"])
-    model.compiled = {key: Compiled(reference, model.options) for key, reference in references.items()}
+    used = {one["watch"]["reference"] for one in state["versions"] if one["watch"] is not None}
+    model.compiled = {key: Compiled(references[key], model.options) for key in sorted(used)}
     model.learning, model.learning_rows = [rows_in(r) for r in state["learning"]], state["learning_rows"]
     model.memory.served = {key: Served(*value) for key, value in state["served"].items()}
     model.memory.early = state["early"]
@@ -108,6 +108,7 @@ def freeze_version(version: Version) -> dict[str, Any]:
     return {
         "name": version.name, "pending": msgspec.to_builtins(version.pending),
         "counts": [version.first_at, version.last_at, version.rows, version.away],
+        "reference": version.reference.id if version.reference else None,
         "watch": None if version.watch is None else freeze_watch(version.watch),
         "errors": None if version.errors is None else freeze_errors(version.errors),
     }  # fmt: skip
@@ -117,6 +118,7 @@ def thaw_version(model: Model, state: dict[str, Any], references: dict[str, Refe
     version = Version(state["name"])
     version.pending = [msgspec.convert(p, InferenceServed) for p in state["pending"]]
     version.first_at, version.last_at, version.rows, version.away = state["counts"]
+    version.reference = references.get(state["reference"])
     if state["watch"] is not None:
         version.watch = Watch(model.compiled[state["watch"]["reference"]], model.options)
         thaw_watch(version.watch, state["watch"])
@@ -132,6 +134,7 @@ def freeze_watch(watch: Watch) -> dict[str, Any]:
     return {
         "reference": watch.compiled.reference.id, "state": [array(a) for a in watch.state],
         "plain": [getattr(watch, name) for name in WATCH], "hush": watch.hush.tolist(),
+        "readers": watch.readers.snapshot(),
         "troubles": [msgspec.to_builtins(t) for t in watch.troubles.values()],
     }  # fmt: skip
 
@@ -142,6 +145,7 @@ def thaw_watch(watch: Watch, state: dict[str, Any]) -> None:
     for name, value in zip(WATCH, state["plain"], strict=True):
         setattr(watch, name, value)
     watch.hush = np.array(state["hush"])
+    watch.readers.restore(state["readers"])
     troubles = [msgspec.convert(t, Trouble) for t in state["troubles"]]
     watch.troubles = {t.kind: t for t in troubles}
 
@@ -155,6 +159,7 @@ ERRORS = (
     "fired",
     "calm_rows",
     "calm_sum",
+    "patience",
     "window",
     "window_start",
     "window_end",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from core.events import InferenceServed, LabelArrived
@@ -20,6 +21,7 @@ from detectors.rows import Rows, joined, probability, rows_of
 from detectors.watch import BLOCK, Calm, Watch
 
 MAX_VERSIONS = 8
+OUTPUTS = ("score", "confidence", "prediction", "latency")
 JUMP = 86_400.0
 """An event this far ahead of all others does not move the clock alone."""
 CONFIRM = 20
@@ -35,6 +37,7 @@ class Version:
 
     def __init__(self, name: str):
         self.name = name
+        self.reference: Reference | None = None
         self.watch: Watch | None = None
         self.pending: list[InferenceServed] = []
         self.parts: list[Rows] = []
@@ -77,8 +80,8 @@ class Model:
             self._remember(version, mine)
             version.pending += mine
             count = len(version.pending)
-            if version.watch is None or count >= BLOCK:
-                whole = count if version.watch is None else count - count % BLOCK
+            if version.reference is None or count >= BLOCK:
+                whole = count if version.reference is None else count - count % BLOCK
                 rows = rows_of(version.pending[:whole])
                 del version.pending[:whole]
                 self.feed(version, rows, reaction)
@@ -90,6 +93,9 @@ class Model:
         new: set[str] = set()
         for event in events:
             at = event.at
+            if event.id and (event.id in known or event.id in new):
+                self.counts["duplicates"] += 1
+                continue
             if at > self.watermark:
                 if self.watermark and at > self.watermark + JUMP and not self._moved(at, reaction):
                     continue
@@ -99,9 +105,6 @@ class Model:
                 continue
             else:
                 self.strange.clear()
-            if event.id and (event.id in known or event.id in new):
-                self.counts["duplicates"] += 1
-                continue
             new.add(event.id)
             fresh.append(event)
         return fresh
@@ -149,16 +152,16 @@ class Model:
         if len(self.versions) > MAX_VERSIONS:
             oldest = min((v for v in self.versions.values() if v is not version), key=lambda v: v.last_at)
             del self.versions[oldest.name]
-        self._baseline(version, at, reaction)
+        self._baseline(version, reaction)
         return version
 
-    def _baseline(self, version: Version, at: float, reaction: Reaction) -> None:
-        """The version's own baseline when there is one, else the model's; its watch once there is either."""
+    def _baseline(self, version: Version, reaction: Reaction) -> None:
+        """The version's own baseline when there is one, else the model's."""
         reference = self._found(version.name, reaction) or self.reference
         if reference is None:
             return
         self.reference = self.reference or reference
-        self._watch(version, reference, at)
+        version.reference = reference
 
     def _found(self, name: str, reaction: Reaction) -> Reference | None:
         from detectors import baseline, from_file
@@ -180,9 +183,18 @@ class Model:
         reaction.baselines.append(found.exported(self.options.importance))
         return found
 
-    def _watch(self, version: Version, reference: Reference, at: float) -> None:
+    def _watch(self, version: Version, rows: Rows) -> None:
+        """Begin to watch at the version's first rows. Answers the model never sent yet are not missed."""
+        reference, at = version.reference, float(rows.at[0])
         compiled = self.compiled.get(reference.id)
         if compiled is None:
+            silent = [name for name in OUTPUTS if name not in rows.columns and reference.column(name) is not None]
+            if silent:
+                kept = [column for column in reference.columns if column.signal not in silent]
+                reference = msgspec.structs.replace(reference, columns=kept)
+                if self.reference is version.reference:
+                    self.reference = reference
+                version.reference = reference
             compiled = self.compiled[reference.id] = Compiled(reference, self.options)
         version.watch = Watch(compiled, self.options)
         before = self.versions.get(self.serving)
@@ -209,15 +221,17 @@ class Model:
         self.reference = reference
         reaction.baselines.append(reference.exported(self.options.importance))
         for each in self.versions.values():
-            self._watch(each, reference, float(collected.at[-1]))
+            each.reference = reference
 
     # ---- watching
 
     def feed(self, version: Version, rows: Rows, reaction: Reaction) -> None:
         """Rows of one version, whole blocks of them (or the last part of one)."""
-        if version.watch is None:
+        if version.reference is None:
             self._learn(rows, version, reaction)
             return
+        if version.watch is None:
+            self._watch(version, rows)
         self._strangers(version, rows, reaction)
         found, calms, closed = version.watch.add(rows)
         for detection in found:

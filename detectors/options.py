@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Struct
 
 SIGNALS: dict[str, list[str]] = {
-    "feature": ["e_detector", "step"],
-    "score": ["e_detector", "step", "adwin"],
+    "feature": ["e_detector"],
+    "score": ["e_detector", "adwin"],
     "confidence": ["e_detector", "adwin"],
     "latency": ["e_detector", "adwin"],
     "error": ["e_detector_error", "adwin"],

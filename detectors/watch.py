@@ -14,8 +14,9 @@ from msgspec import Struct
 from core.findings import Detection
 from core.statistics import corrected_psi
 from detectors import explain
-from detectors.compiled import KINDS, Compiled
+from detectors.compiled import GROUP, KINDS, Compiled
 from detectors.options import Options
+from detectors.readers import Found, Readers
 from detectors.rows import Rows, cells
 
 BLOCK = 25
@@ -62,6 +63,7 @@ class Watch:
         self.window_start = self.window_end = 0.0
         self.window_rows = 0
         self.troubles: dict[int, Trouble] = {}
+        self.readers = Readers(compiled, options)
         self.hush = np.zeros(4)
         """A group whose total passed the limit but showed no effect is asked again only above this."""
         self.boundary = False
@@ -117,10 +119,13 @@ class Watch:
             self.window_end = self.last_at = max(self.last_at, float(rows.at[start:end].max()))
             done += passed
             found += self._judge()
+            found += self._read(self.readers.read(numbers[:, start:end], cell[start:end]))
             calms += self._calm(passed)
             found += self._worse()
             if self.due():
-                closed.append(self.close())
+                content = self.close()
+                closed.append(content)
+                found += self._read(content.found)
         return found, calms, closed
 
     def _ahead(self, at: np.ndarray, ends: np.ndarray, done: int) -> int:
@@ -150,6 +155,7 @@ class Watch:
         from detectors import arrays, windows
 
         content = windows.content(self)
+        content.found = self.readers.judge(self.state.window, content.psi, self.options.min_effect)
         arrays.open_window(self.state)
         self.window_rows, self.window_start = 0, 0.0
         return content
@@ -180,6 +186,15 @@ class Watch:
             kinds=sorted({t.detection.kind for t in told}),
         )  # fmt: skip
         return [t.detection for t in told]
+
+    def _read(self, findings: list[Found]) -> list[Detection]:
+        """Detections of the other detectors, where their kind of trouble is not open already."""
+        found: list[Detection] = []
+        for column, name, finding in findings:
+            group = GROUP[self.compiled.columns[column].family]
+            if group not in self.troubles:
+                found += self._tell(group, explain.reported(self, column, name, finding))
+        return found
 
     def _calm(self, blocks: int) -> list[Calm]:
         """Troubles whose signals look like the reference again, over as many rows as it took to see them."""

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from core.events import SignalWindow
 from core.findings import Histogram, Summary
+from detectors.readers import Found
 from detectors.summary import plain
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ class Content(Struct, kw_only=True):
     rows: int
     signals: dict[str, SignalWindow]
     design_effect: dict[str, float]
+    psi: np.ndarray
+    """Corrected PSI per column of the kernel."""
+    found: list[Found] = []
+    """What the window rules found in it."""
 
 
 def corrected(
@@ -73,7 +78,9 @@ def content(watch: Watch) -> Content:
         for column, d in zip(compiled.columns, deff, strict=True)
         if column.signal in signals
     }
-    return Content(start=watch.window_start, end=watch.window_end, rows=rows, signals=signals, design_effect=shown)
+    return Content(
+        start=watch.window_start, end=watch.window_end, rows=rows, signals=signals, design_effect=shown, psi=psi
+    )
 
 
 def _summaries(watch: Watch) -> list[dict[str, float | None]]:
