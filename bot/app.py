@@ -16,6 +16,7 @@ from bot.channels import Channels
 from bot.desk import Desk, Embed
 from bot.draw import picture, shown
 from bot.home import Home
+from bot.message import Message
 from bot.outbox import Outbox
 from bot.people import People
 from bot.reminders import Reminders
@@ -102,10 +103,10 @@ class Converse:
         self.desk.slack = client(self.access, self._session, patient=True)
         poster = client(self.access, self._session, patient=False)
         self.desk.people = People(self.desk.slack, self.desk.policy)
-        self.desk.outbox = Outbox(
-            poster, Channels(self.desk.slack), self.desk.cards, self.desk.incidents, self.render, self.channel,
-            now=self.desk.now, coalesce=self.coalesce,
-        )  # fmt: skip
+        message = Message(
+            poster, Channels(self.desk.slack), self.desk.cards, self.desk.incidents, self.render, self.desk.now
+        )
+        self.desk.outbox = Outbox(message, self.channel, coalesce=self.coalesce)
         self.app = self._bolt()
         connecting = asyncio.create_task(self._connect(), name="connect to Slack")
         done, _ = await asyncio.wait({connecting}, timeout=within)
@@ -224,13 +225,13 @@ class Converse:
                 known = kept[purpose] = {"nonce": nonce, "digest": meant["digest"], "until": now + NONCE_TTL}
             values[purpose] = known["nonce"]
         row["nonces"] = {purpose: kept[purpose] for purpose in values}
-        return card(incident, policy, now, values, shown(row))
+        return card(incident, policy, now, values, await shown(self.desk, incident))
 
     async def _catch_up(self) -> None:
         """After a start: whatever changed while nobody was there to show it."""
         for incident in await self.desk.incidents.all(limit=200):
             row = await self.desk.cards.card(incident.id)
-            behind = row is None or "ts" not in row or row.get("revision", 0) < incident.revision
+            behind = row is None or "ts" not in row or row.get("noted", 1) < len(incident.timeline)
             if behind and (row is not None or not incident.over):
                 await self.desk.outbox.show(incident, urgent=False)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 from bot.blocks import cut
 from bot.cards import Picture
@@ -18,9 +17,9 @@ BEFORE, AFTER = 24 * 3_600.0, 24 * 3_600.0
 """Event time shown around the onset and the latest window."""
 
 
-def shown(row: dict[str, Any]) -> Picture | None:
-    """The picture noted in the card's row, if it was taken by Slack."""
-    known = row.get("picture")
+async def shown(desk: Desk, incident: Incident) -> Picture | None:
+    """The picture Slack took for this card, if any; kept in a row of its own, because the outbox writes the card's."""
+    known = await desk.cards.card(f"picture:{incident.id}")
     return Picture(file=known["file"], alt=known["alt"]) if known else None
 
 
@@ -40,7 +39,8 @@ async def picture(desk: Desk, incident: Incident) -> bool:
     """Draw and upload the incident's picture if it is not the one shown; whether the card should be edited."""
     d = subject(incident)
     row = await desk.cards.card(incident.id)
-    if d is None or row is None or "ts" not in row or (row.get("picture") or {}).get("key") == key(incident, d):
+    known = await desk.cards.card(f"picture:{incident.id}") or {}
+    if d is None or row is None or "ts" not in row or known.get("key") == key(incident, d):
         return False
     if not await desk.cards.once(f"draw:{incident.id}:{key(incident, d)}", 60):
         return False
@@ -61,9 +61,8 @@ async def picture(desk: Desk, incident: Incident) -> bool:
     except SlackFailure as failure:
         log.warning("picture of %s: %s", incident.id, failure)
         return False
-    latest = await desk.cards.card(incident.id) or row
     kept = {"file": sent["file"]["id"], "alt": alt, "key": key(incident, d)}
-    await desk.cards.put_card(incident.id, latest | {"picture": kept})
+    await desk.cards.put_card(f"picture:{incident.id}", kept)
     return True
 
 

@@ -98,16 +98,14 @@ class Home:
         row = await self.desk.cards.card(incident.id)
         if not row or "ts" not in row:
             return ""
-        if "link" not in row:
-            answer: dict[str, Any] = {}
-            with tolerated("chat.getPermalink"):
-                answer = await self.desk.slack.chat_getPermalink(channel=row["channel"], message_ts=row["ts"])
-            if not answer:
-                return ""
-            latest = await self.desk.cards.card(incident.id) or row
-            await self.desk.cards.put_card(incident.id, latest | {"link": answer["permalink"]})
+        kept = await self.desk.cards.card(f"link:{incident.id}")
+        if kept:
+            return str(kept["link"])
+        with tolerated("chat.getPermalink"):
+            answer = await self.desk.slack.chat_getPermalink(channel=row["channel"], message_ts=row["ts"])
+            await self.desk.cards.put_card(f"link:{incident.id}", {"link": answer["permalink"]})
             return str(answer["permalink"])
-        return str(row["link"])
+        return ""
 
     async def _models(self, open_: list[Incident]) -> list[Block]:
         models = await self.desk.telemetry.models()

@@ -133,7 +133,9 @@ async def _(story: Any) -> list[str]:
 
 @attack("unauthorised click: a guest approves")
 async def _(story: Any) -> list[str]:
-    return await refused(story, "dev", await review(story, "dev", await opened(story)), "You are none here")
+    return await refused(
+        story, "dev", await review(story, "dev", await opened(story)), "Guests, bots and people of other workspaces"
+    )
 
 
 @attack("stale click: newer evidence since the dialog was opened")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from bot.blocks import escape, link, name, number, numbered, span, whole
 from bot.cards import Picture, card, notification, purposes, visible
+from bot.message import smaller
 from bot.modals import dismiss, review, runbook, snooze, wrong
-from bot.outbox import smaller
 from bot.thread import broadcast, note
 from bot.workspace.limits import check_blocks, check_view
 from core.findings import Claim, Gap, RunbookCitation

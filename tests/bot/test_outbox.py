@@ -99,8 +99,8 @@ async def test_crash_between_posting_and_remembering(story):
 async def test_refused_blocks_are_reduced(story):
     """A picture that Slack does not know is dropped and the rest of the card shown."""
     await story.show(x.first())
-    row = story.views.cards_["inc_1f0c"]
-    row["picture"] = {"file": "F0NOSUCHFILE", "alt": "gone", "key": "other"}
+    await eventually(lambda: story.views.cards_.get("picture:inc_1f0c"))
+    story.views.cards_["picture:inc_1f0c"]["file"] = "F0NOSUCHFILE"
     await insist(story, x.diagnosed(at=x.NOW + 9))
     shown = await story.card(lambda m: "Review rollback" in labels(m))
     assert "What caused it?" in text_of(shown)
@@ -121,7 +121,7 @@ async def test_edits_that_show_the_same_are_skipped(story):
     """Further alerts that change nothing a reader sees cost no call."""
     incident = x.first()
     await story.show(incident)
-    await eventually(lambda: story.views.cards_["inc_1f0c"].get("picture"))
+    await eventually(lambda: story.views.cards_.get("picture:inc_1f0c"))
     await story.converse.desk.outbox.drain()
     before = (await story.calls()).get("chat.update", 0)
     for n in range(5):
@@ -138,7 +138,7 @@ async def test_calls_per_incident(story):
     for incident in (x.first(), x.diagnosed(), x.approved(), x.executing(), x.verifying(), x.resolved()):
         await insist(story, incident)
     await story.card(lambda m: "Confirmed" in text_of(m))
-    await eventually(lambda: (story.views.cards_["inc_1f0c"].get("picture") or {}).get("file"))
+    await eventually(lambda: story.views.cards_.get("picture:inc_1f0c"))
     await story.converse.desk.outbox.drain()
     roots = [
         m for m in await story.people.as_user("ana").messages("ml-oncall") if m.get("thread_ts", m["ts"]) == m["ts"]
