@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _INVISIBLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-_MARKUP = re.compile(r"[<>`*_~|]")
+_MARKUP = re.compile(r"[<>`|]")
 
 
 def visible(text: str, most: int) -> str:
