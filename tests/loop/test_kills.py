@@ -15,8 +15,10 @@ async def killed_at_every_state(town: Town, target: str) -> None:
     """Kill `target` the moment each state is seen, and start it again."""
     for state in STATES:
         await town.state(state)
+        town.note(f"saw {state}")
         await town.kill(target)
         await town.start(target)
+        town.note(f"{target} is back")
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -27,7 +29,9 @@ async def test_a_target_killed_at_every_state_changes_nothing_of_the_story(targe
         await town.serve(1_500, version="1")
         await town.deploy("2")
         await town.serve(600, version="2", shift=4.0)
+        town.note("all served")
         card = await town.card("Review rollback", timeout=90)
+        town.note("card with a proposal")
         for _ in range(5):  # the person tries again when converse died under the click
             try:
                 if (await town.approve("ana", card)).get("ok"):
@@ -37,13 +41,16 @@ async def test_a_target_killed_at_every_state_changes_nothing_of_the_story(targe
             card = await town.card("Review rollback", timeout=30)
         await town.state("verifying", timeout=90)
         await killing
+        town.note("verifying")
         await town.serve(1_000, version="1")
         await town.state("resolved", timeout=90)
+        town.note("resolved")
         assert town.kills == [target] * len(STATES)
         assert [(r.before, r.to) for r in town.rollbacks()] == [("2", "1")]
         await town.card("Confirmed")
         assert len(await town.cards()) == 1
         await counted(town)
+        town.note("counted")
 
 
 async def counted(town: Town) -> None:

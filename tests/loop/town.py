@@ -77,6 +77,7 @@ class Town:
         self.env: dict[str, str] = {"MIDDLEWATCH_VAR": str(folder), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         self.seen, self.sent = Seen(), 0
         self.kills: list[str] = []
+        self.began = time.monotonic()
 
     async def __aenter__(self) -> Town:
         try:
@@ -106,6 +107,7 @@ class Town:
         self._policy()
         workspace = json.loads(await self._file("workspace.json"))
         await asyncio.gather(*(self.start(target) for target in TARGETS))
+        self.workspace_url = workspace["url"]
         self.people = await self._stack.enter_async_context(People(workspace["url"]))
         self.seen = await self._stack.enter_async_context(watching(self.env["NATS_URL"]))
         connection = await connect(self.env["NATS_URL"], "town")
@@ -135,6 +137,7 @@ class Town:
                 await asyncio.wait_for(process.wait(), 15)
             except TimeoutError:
                 process.kill()
+                await process.wait()
 
     # processes
 
@@ -152,8 +155,13 @@ class Town:
                 sys.executable, *arguments, stdout=log, stderr=log, env={**os.environ, **self.env}
             )
 
+    def note(self, what: str) -> None:
+        """A line that a failing test shows."""
+        print(f"{time.monotonic() - self.began:6.1f} s  {what}", flush=True)
+
     async def kill(self, target: str) -> None:
         """kill -9."""
+        self.note(f"kill {target}")
         self.processes[target].kill()
         await self.processes[target].wait()
         self.kills.append(target)
