@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from knowledge.query import asks, understood
 from knowledge.ranking import Found, ask, rank, sections
-from knowledge.runbooks import Runbook, Section, parse
+from knowledge.runbooks import Chunk, Runbook, Section, parse
 from knowledge.shelf import Shelf, texts
 from knowledge.vectors import Vectors
 
@@ -73,6 +74,13 @@ class Bulk:
             least = min(least, fits)
             out.append((name, least - 1e-7 * place))
         return out
+
+    def rows_of(self, file: str) -> tuple[list[Chunk], np.ndarray | None]:
+        """A document's chunks and vector rows, as `Shelf.put` takes them: to lift it and put it back."""
+        slot = self.shelf.slots[file]
+        places = self.shelf.parts(slot)
+        rows = np.concatenate([self.shelf.title_rows([slot]), self.shelf.chunk_rows(places)])
+        return [self.shelf.chunk_of[at] for at in places], rows if self.vectors else None
 
     def _sections(self, found: list[Found], asked: Any) -> Iterator[tuple[str, float]]:
         lead = ask(self.shelf, self.vectors, asked)[0] if found else None

@@ -105,12 +105,16 @@ def sections(shelf: Shelf, vectors: Vectors | None, slot: int, asked: Asked, que
     return out
 
 
+def heading(path: Sequence[str]) -> str:
+    """What is embedded of a heading path."""
+    return " > ".join(path) or "Overview"
+
+
 def _like(vectors: Vectors | None, question: str, paths: Sequence[tuple[str, ...]]) -> list[float]:
     """How much each heading path speaks of what the question asks."""
     if vectors is not None:
         with suppress(Unavailable):
-            asked = vectors.of([question])[0]
-            return (vectors.of([" > ".join(path) or "Overview" for path in paths]) @ asked).tolist()
+            return (vectors.of([heading(path) for path in paths]) @ vectors.asked(question)).tolist()
     asked_words = set(words(question))
     return [float(len(asked_words & set(words(" ".join(path))))) for path in paths]
 

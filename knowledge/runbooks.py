@@ -125,18 +125,17 @@ def files(root: Path) -> Iterator[Path]:
     """Markdown files under a directory, in order, without hidden folders, README.md, names that begin with `_`, or
     links that lead outside.
     """
-    inside = root.resolve()
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
         for name in sorted(names):
-            path = Path(folder, name)
             if (
                 not name.lower().endswith((".md", ".markdown"))
                 or name.startswith((".", "_"))
                 or name.lower() == "readme.md"
             ):
                 continue
-            if path.resolve().is_relative_to(inside) and path.is_file():
+            path = Path(folder, name)
+            if not path.is_symlink() or (path.is_file() and path.resolve().is_relative_to(root.resolve())):
                 yield path
 
 

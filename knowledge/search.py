@@ -19,7 +19,7 @@ from knowledge.frontmatter import Complaint, Known
 from knowledge.fusion import FITS
 from knowledge.index import Index
 from knowledge.query import Query, asks, understood
-from knowledge.ranking import Found, rank
+from knowledge.ranking import Found, heading, rank
 from knowledge.runbooks import Runbook, files, load_file
 from knowledge.shelf import Shelf, texts
 from knowledge.vectors import Vectors
@@ -125,14 +125,14 @@ class Runbooks:
         """
         began = time.perf_counter()
         with self._refreshing:
-            fresh, gone = self._read()
+            first, (fresh, gone) = not self._loaded, self._read()
             added = tuple(book.file for book in fresh if book.file not in self.shelf.books)
             changed = tuple(book.file for book in fresh if book.file in self.shelf.books)
             with self._lock:
                 for file in gone:
                     self.lift(file)
             self._take_in(fresh, progress)
-            self._sync_index(not self._loaded, fresh, gone)
+            self._sync_index(first, fresh, gone)
             self._loaded = True
         return Refreshed(added, changed, tuple(gone), time.perf_counter() - began)
 
@@ -156,7 +156,7 @@ class Runbooks:
         self.refresh()
         if self.vectors is not None and not self.without:
             with suppress(Unavailable):
-                self.vectors.embedder.encode(["warm"])
+                self.vectors.asked(WHAT_TO_DO)
 
     def _read(self) -> tuple[list[Runbook], list[str]]:
         """(runbooks new or changed on disk, files that are no longer there or no longer readable)."""
@@ -200,7 +200,8 @@ class Runbooks:
             self._loaded = True
         for start in range(0, len(parted), BATCH):
             batch = parted[start : start + BATCH]
-            rows = self._embed([text for *_, lines in batch for text in lines])
+            headings = {heading(section.path) for book, *_ in batch for section in book.sections}
+            rows = self._embed([*(text for *_, lines in batch for text in lines), *sorted(headings)])
             at = 0
             for book, parts, lines in batch:
                 self._put(book, parts, None if rows is None else rows[at : at + len(lines)])

@@ -105,6 +105,10 @@ class Shelf:
     def chunk_rows(self, slots: Sequence[int]) -> np.ndarray:
         return self._row[np.asarray(slots, dtype=np.int64)]
 
+    def owners(self, slots: Sequence[int]) -> np.ndarray:
+        """The runbook slot of each chunk slot."""
+        return self._owner[np.asarray(slots, dtype=np.int64)]
+
     def title_rows(self, slots: Sequence[int]) -> np.ndarray:
         return self._title_row[np.asarray(slots, dtype=np.int64)]
 

@@ -32,6 +32,7 @@ class Vectors:
         self._lock = threading.Lock()
         directory.mkdir(parents=True, exist_ok=True)
         self._rows: dict[bytes, int] = {}
+        self._asked: dict[str, np.ndarray] = {}
         self._table = np.zeros((0, DIMENSION), dtype=np.float16)
         with self._exclusive():
             self._read()
@@ -42,13 +43,27 @@ class Vectors:
         Raises:
             Unavailable: something must be embedded and the model is not installed.
         """
-        keys = [hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=_KEY).digest() for text in texts]
+        keys = [_key(text) for text in texts]
         with self._lock:
             fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._rows}
         if fresh:
             self._append(list(fresh), self.embedder.encode(list(fresh.values()), progress).astype(np.float16))
         with self._lock:
             return np.array([self._rows[key] for key in keys], dtype=np.int64)
+
+    def asked(self, question: str) -> np.ndarray:
+        """A question's vector, kept in memory for the next time, never on disk."""
+        if (found := self._asked.get(question)) is None:
+            found = self.embedder.encode([question])[0]
+            if len(self._asked) >= 256:
+                self._asked.clear()
+            self._asked[question] = found
+        return found
+
+    def remember(self, texts: Sequence[str], vectors: np.ndarray) -> None:
+        """Takes vectors made elsewhere (an export, another machine) for these texts; they are made unit length."""
+        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        self._append([_key(text) for text in texts], unit.astype(np.float16))
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """The unit vectors of these rows, float32; a negative row number (no vector yet) gives zeros."""
@@ -95,3 +110,7 @@ class Vectors:
         with self._keys_path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=_KEY).digest()

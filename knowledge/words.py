@@ -6,6 +6,7 @@ are written in one style, alert texts in another and metric names in a third.
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # Bidirectional overrides, zero-width marks, soft hyphen, byte-order mark, tag characters: invisible in a browser,
 # read by a machine.
@@ -127,13 +128,14 @@ def words(text: str) -> list[str]:
     >>> words("rate(http_requests_total[5m])")
     ['rate', 'http', 'request', 'total', 'httprequeststotal', '5', 'm', '5m']
     """
-    out: list[str] = []
-    for run in _RUN.findall(text):
-        parts = [part.lower() for part in _HUMP.findall(run)]
-        out.extend(stem(part) for part in parts if part not in _STOP)
-        if 1 < len(parts) <= 12 and not run.isdigit():
-            out.append("".join(parts))
-    return out
+    return [word for run in _RUN.findall(text) for word in _parts(run)]
+
+
+@lru_cache(maxsize=1 << 16)
+def _parts(run: str) -> tuple[str, ...]:
+    parts = [part.lower() for part in _HUMP.findall(run)]
+    whole = ["".join(parts)] if 1 < len(parts) <= 12 and not run.isdigit() else []
+    return (*[stem(part) for part in parts if part not in _STOP], *whole)
 
 
 def spaced(identifier: str) -> str:
