@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,10 @@ REMEMBERED = 300.0
 """Seconds a looked-up person serves for reading; writing always looks again."""
 
 
+GROUPS_FRESH = 10.0
+"""Seconds one reading of all user groups serves: Slack allows twenty a minute, and a person may click twice."""
+
+
 class People:
     """Persons by (team, user id), with their user groups' handles."""
 
@@ -23,6 +28,9 @@ class People:
         self.slack, self.policy, self.monotonic = slack, policy, monotonic
         self.team = ""
         """Our own workspace; people of any other are guests. Empty until Slack has said which it is."""
+        self._reading = asyncio.Lock()
+        self._groups_at: float | None = None
+        self._groups_read: list[dict[str, Any]] = []
         self._known: dict[tuple[str, str], tuple[float, Person]] = {}
 
     async def person(self, team: str, user: str, *, fresh: bool = True) -> Person:
@@ -46,8 +54,16 @@ class People:
         wanted = {m[1:] for m in (*roles.responder, *roles.approver, *roles.admin) if m.startswith("@")}
         if not wanted:
             return []
-        groups = (await self.slack.usergroups_list(include_users=True))["usergroups"]
+        groups = await self._all_groups()
         return [g["handle"] for g in groups if g.get("handle") in wanted and user in (g.get("users") or ())]
+
+    async def _all_groups(self) -> list[dict[str, Any]]:
+        """Every user group with its people, at most GROUPS_FRESH seconds old. Raises what the client raises."""
+        async with self._reading:
+            if self._groups_at is None or self.monotonic() - self._groups_at > GROUPS_FRESH:
+                self._groups_read = (await self.slack.usergroups_list(include_users=True))["usergroups"]
+                self._groups_at = self.monotonic()
+        return self._groups_read
 
     async def approvers(self) -> list[str]:
         """User ids that may approve, as far as Slack says who is in the groups now."""
@@ -56,7 +72,7 @@ class People:
         wanted = {m[1:] for m in members if m.startswith("@")}
         if wanted:
             try:
-                groups = (await self.slack.usergroups_list(include_users=True))["usergroups"]
+                groups = await self._all_groups()
             except Exception as error:
                 raise explained(error, "usergroups.list") from error
             ids += [u for g in groups if g.get("handle") in wanted for u in g.get("users") or ()]

@@ -13,6 +13,7 @@ from bot.conversation.answer import Answer, Asked
 from bot.conversation.freetext import STEER, understand
 from bot.conversation.steer import steer
 from bot.desk import Desk, log
+from bot.outbox import Allowance
 from bot.wire import SlackFailure, calling, tolerated
 from core.approval import Person
 from core.errors import MiddlewatchError, Refused
@@ -26,6 +27,8 @@ class Talk:
 
     def __init__(self, desk: Desk, session: Any):
         self.desk, self.session = desk, session
+        self.streams = Allowance(15, 0.3)
+        """Slack starts some twenty streams a minute; beyond that an answer is posted whole."""
 
     def register(self, app: Any) -> None:
         app.command("/mw")(self.on_command)
@@ -159,6 +162,11 @@ class Talk:
         asking = asyncio.create_task(
             self.answer(text, team, event["user"], channel, event.get("thread_ts") or "", read_only=read_only)
         )
+        clock = asyncio.get_running_loop().time()
+        if self.streams.wait(clock) > 0:
+            await self._reply(event, (await asking)[0], text)
+            return
+        self.streams.take()
         doing = {"type": "task_update", "id": "look", "title": "Reading incidents, windows and changes"}
         try:
             with calling("chat.startStream"):
@@ -173,13 +181,13 @@ class Talk:
         except SlackFailure as failure:  # the answer is posted plainly
             log.warning("stream: %s", failure)
             answer, _ = await asking
-            await self._reply(event, answer)
+            await self._reply(event, answer, text)
 
-    async def _reply(self, event: dict[str, Any], answer: Answer) -> None:
+    async def _reply(self, event: dict[str, Any], answer: Answer, question: str | None = None) -> None:
         with tolerated("chat.postMessage of an answer"):
             await self.desk.slack.chat_postMessage(
                 channel=event["channel"], thread_ts=event.get("thread_ts") or event["ts"], text=answer.text,
-                blocks=await self._blocks(answer), unfurl_links=False, unfurl_media=False, parse="none",
+                blocks=await self._blocks(answer, question), unfurl_links=False, unfurl_media=False, parse="none",
             )  # fmt: skip
 
     async def _whisper(self, channel: str, user: str, answer: Answer, thread: str) -> None:
