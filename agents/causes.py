@@ -18,7 +18,8 @@ import numpy as np
 from msgspec import Struct
 
 from agents.dag import contract
-from agents.surprise import Constants, bayes, surprise
+from agents.metrics import DELIVERED, RESOURCES, outbound, role_of
+from agents.surprise import Constants, Shown, first_anomaly, surprise
 
 __all__ = ["Candidate", "Constants", "Factors", "Ranking", "rank", "weigh"]
 
@@ -63,7 +64,7 @@ def rank(
     abnormal: Mapping[str, Mapping[str, Sequence[float]]],
     target: str | None = None,
     *,
-    onset: int = 1,
+    onset: int | None = None,
     directions: Mapping[str, int] | None = None,
     priors: Mapping[str, float] | None = None,
     constants: Constants = Constants(),  # noqa: B008 - a frozen value
@@ -74,39 +75,83 @@ def rank(
         edges: (cause, effect) or (cause, effect, strength in 0..1): a fault of the first can show at the second. For a
             call graph that is (callee, caller).
         normal: node -> metric -> fault-free values, equally spaced, oldest first; NaN where unseen.
-        abnormal: the same metrics over the rows in question, from a few steps before the trouble on.
-        target: the node that alerted. Only its ancestors and itself are candidates then; without one, every node is.
-        onset: the row of `abnormal` at which the trouble began; the rows before it are "just before".
+        abnormal: the same metrics over the rows in question, best from a few steps before the trouble on.
+        target: the node that alerted. Its ancestors and itself are candidates then, others at a price.
+        onset: the row of `abnormal` at which the trouble began; the rows before it are "just before". None: the rows
+            before the first in which the target (any node, without one) is anomalous.
         directions: metric -> +1 (high is bad), -1 (low is bad), 0 (any change); told by the name where left out.
         priors: node -> nats added to its score (changes, history).
 
     Returns:
         every candidate with its score in nats and its posterior; "no fault" is the alternative with score 0.
+
+    A fault can also sit on what a node delivers: its consumers then wait or fail though its own metrics are as ever. So
+    each node is scored with its own metrics and, apart from that, by its connections alone.
     """
-    nodes = sorted(
-        {*normal, *abnormal, *(str(n) for e in edges for n in e[:2])}
-        if not isinstance(edges, list)
-        else {*normal, *abnormal, *(n for e in edges for n in e[:2])}
-    )
-    measured = surprise(normal, abnormal, onset, target, directions or {}, constants)
-    factors = {node: _factors(measured.get(node, {}), node == target, constants) for node in nodes}
-    return weigh(edges, factors, target, priors=priors, constants=constants)
+    listed = [tuple(e) for e in edges]
+    nodes = sorted({*normal, *abnormal, *(n for e in listed for n in e[:2]), *([target] if target is not None else [])})
+    start = first_anomaly(normal, abnormal, target, constants) if onset is None else onset
+    measured = surprise(normal, abnormal, start, target, directions or {}, constants)
+    shown = {node: measured.get(node, {}) for node in nodes}
+    factors = {node: _factors(shown[node], node == target, constants) for node in nodes}
+    own = weigh(listed, factors, target, priors=priors, constants=constants)
+    consumers = {node: _delivered(shown[node], factors[node], node == target, constants) for node in nodes}
+    lines = {_line(node): Factors(math.nan, constants.connection, 0.0) for node in nodes}
+    by_line = [*listed, *((_line(e[0]), *e[1:]) for e in listed)]
+    apart = weigh(by_line, consumers | lines, target, constants=constants)
+    return _joined(own, apart, set(lines), constants)
 
 
-def _factors(found: Mapping[str, float], is_target: bool, c: Constants) -> Factors:
-    """A node's factors from the anomaly of each of its metrics (NaN: unseen)."""
-    seen = [s for s in found.values() if not math.isnan(s)]
-    if not seen:
-        relay, culprit, s = 0.0, c.unseen_culprit, math.nan
-    else:
-        each = np.array([bayes(s, c) for s in seen])
-        top = float(each.max())
-        culprit = relay = top + math.log(float(np.exp(each - top).mean()))
-        s = max(seen)
-    relay, culprit = max(relay, c.relay_floor), max(culprit, c.culprit_floor)
+def _line(node: str) -> str:
+    """The name of a node's connections; no real node is called so."""
+    return f"{node}\x00"
+
+
+def _factors(shown: Mapping[str, Shown], is_target: bool, c: Constants) -> Factors:
+    """A node's factors from its metrics: what it sees of others does not accuse it, what it uses does not travel."""
+    seen = {metric: x for metric, x in shown.items() if not math.isnan(x.s)}
+    culprit = _pooled([x.nats for metric, x in seen.items() if not outbound(metric)])
+    relay = _pooled([x.nats for metric, x in seen.items() if role_of(metric).name not in RESOURCES])
+    s = max((x.s for x in seen.values()), default=math.nan)
+    culprit = c.unseen_culprit if culprit is None else max(culprit, c.culprit_floor)
+    relay = 0.0 if relay is None else max(relay, c.relay_floor)
     if is_target:
         relay, culprit = max(relay, c.target_relay), max(culprit, c.target_culprit)
     return Factors(s, culprit, relay)
+
+
+def _delivered(shown: Mapping[str, Shown], own: Factors, is_target: bool, c: Constants) -> Factors:
+    """What a node shows of what it is given, for faults of connections."""
+    seen = [x for metric, x in shown.items() if role_of(metric).name in DELIVERED and not math.isnan(x.s)]
+    relay = max(_pooled([x.nats for x in seen]) or 0.0, c.relay_floor) if seen else 0.0
+    if is_target:
+        relay = max(relay, c.target_relay)
+    return Factors(max((x.s for x in seen), default=math.nan), own.culprit, relay)
+
+
+def _pooled(nats: list[float]) -> float | None:
+    """Log of the mean Bayes factor of several metrics; None without any."""
+    if not nats:
+        return None
+    top = max(nats)
+    return top + math.log(sum(math.exp(n - top) for n in nats) / len(nats))
+
+
+def _joined(own: Ranking, apart: Ranking, lines: set[str], c: Constants) -> Ranking:
+    """Each node with its own metrics or by its connections: the two add up, and the larger one is the evidence."""
+    by_line = {x.node: x for x in apart.candidates if x.node in lines}
+    listed = []
+    for candidate in own.candidates:
+        other = by_line.get(_line(candidate.node))
+        if other is None or other.score <= c.connection:  # its consumers show nothing of it
+            listed.append((candidate.score, candidate.node, candidate.parts))
+            continue
+        best, least = sorted((candidate, other), key=lambda x: -x.score)
+        both = best.score + math.log1p(math.exp(least.score - best.score))
+        parts = [(candidate.node if n == other.node else n, w, x) for n, w, x in best.parts]
+        parts.append((candidate.node, "or its connections" if best is candidate else "or its own", both - best.score))
+        listed.append((both, candidate.node, parts))
+    return _posterior(listed, -math.inf, own.cycles, c)
 
 
 def weigh(

@@ -32,7 +32,8 @@ _ROLES: tuple[tuple[Role, str], ...] = (
     (Role("lag", 1), "lag|backlog|queue|pending"),
     (Role("psi", 1), "psi|drift|divergence|wasserstein|js|ks"),
     (Role("calibration", 0), "calibration|calib|ece"),
-    (Role("quality", -1), "quality|auc|ndcg|accuracy|recall|precision|f1|r2|rating|groundedness|lift|success"),
+    (Role("quality", -1), "quality|auc|ndcg|accuracy|recall|precision|f1|r2|rating|groundedness|lift"),
+    (Role("success", -1, True), "success|availability|available|uptime"),
     (Role("quality_error", 1), "mae|rmse|wape|mape|logloss|entropy|brier|ne"),
     (Role("version_mix", 0), "version mix|mix"),
     (Role("version", 0), "version"),
@@ -52,7 +53,8 @@ _ROLES: tuple[tuple[Role, str], ...] = (
     (Role("memory", 1), "mem|memory|heap|rss"),
     (Role("replicas", 0), "replicas|pods|instances"),
     (Role("traffic", 0), "qps|rps|requests|ops|traffic|throughput|workload|calls"),
-    (Role("network", 0), "network|net|bytes|receive|transmit|syscall"),
+    (Role("calls", 0), "syscall|syscalls|context"),
+    (Role("network", 0), "network|net|bytes|receive|transmit"),
     (Role("rows", 0), "rows|row|records|events|volume|count|size"),
     (Role("mean", 0), "mean|avg|average|mu"),
     (Role("spread", 0), "std|stddev|sd|variance|sigma|spread"),
@@ -83,6 +85,22 @@ def role_of(metric: str) -> Role:
         if any(set(one.split()) <= words for one in alternatives.split("|")):
             return role
     return UNKNOWN
+
+
+RESOURCES = frozenset({"cpu", "memory", "replicas", "calls"})
+"""What a node uses. It tells of the node itself and does not travel to others."""
+DELIVERED = frozenset({"latency", "errors", "success", "fallback", "store_miss"})
+"""What a consumer sees of what it is given: where a broken connection shows, though its source looks well."""
+_OUTBOUND = frozenset({"client", "outbound", "egress", "dependency", "outgoing"})
+
+
+def outbound(metric: str) -> bool:
+    """Whether a metric is of what a node calls rather than of the node: it accuses others.
+
+    >>> outbound("PodClientLatencyP90(s)"), outbound("PodServerLatencyP90(s)")
+    (True, False)
+    """
+    return bool(_OUTBOUND & set(words_of(metric)))
 
 
 def direction_of(metric: str) -> int:

@@ -165,7 +165,7 @@ def _silent(p: Picture, r: Reasoned) -> Claim | None:
 def _change(p: Picture, r: Reasoned) -> Claim | None:
     if not r.causes or r.causes[0].change is None or r.change is None or p.changes is None:
         return None
-    place, change = r.change
+    _, change = r.change
     d, e, at = _draft(p, p.changes), p.changes.id, f"changes.{r.change[0]}"
     lead = p.lead
     what = change["kind"].replace("_", " ").capitalize()

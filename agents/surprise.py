@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -36,7 +36,18 @@ class Constants(Struct, frozen=True):
     """Share of the time weights that is uniform; the rest follows the target's own anomaly."""
     observed: float = 0.2
     """Less of the weight seen than this: the metric counts as missing."""
+    rarity: float = 3.0
+    """Nats that rarity in the fault-free history must exceed to speak for a fault."""
+    connection: float = -1.0
+    """Log factor of a node's connections, which no metric of its own shows."""
     temperature: float = 1.0
+
+
+class Shown(NamedTuple):
+    """What one metric shows: its anomaly s (0: as ever, NaN: unseen) and its log Bayes factor in nats."""
+
+    s: float
+    nats: float
 
 
 def surprise(
@@ -46,17 +57,64 @@ def surprise(
     target: str | None,
     directions: Mapping[str, int],
     c: Constants,
-) -> dict[str, dict[str, float]]:
-    """The anomaly s of every metric of every node: 0 for as ever, NaN for unseen. Arguments as for `causes.rank`."""
+) -> dict[str, dict[str, Shown]]:
+    """What every metric of every node shows. Arguments as for `causes.rank`.
+
+    A metric that cries wolf is heard less: how often the same procedure finds as much in the fault-free history, over
+    all nodes that have a metric of this name, is the chance of a false alarm that its Bayes factor has to beat.
+    """
     z: dict[str, dict[str, Any]] = {}
+    quiet: dict[str, list[Any]] = {}
     for node, table in abnormal.items():
         for metric, rows in table.items():
-            history = normal.get(node, {}).get(metric, ())
+            history = np.asarray(normal.get(node, {}).get(metric, ()), float)
             sign = directions.get(metric, direction_of(metric))
             z.setdefault(node, {})[metric] = deviations(history, rows, onset, sign)
+            quiet.setdefault(metric, []).append(_rehearsed(history, len(rows), onset, sign, c))
     length = max((len(rows) for table in abnormal.values() for rows in table.values()), default=0)
     weights = _weights(z, length, onset, target, c)
-    return {node: {m: pool(d, weights, c) for m, d in table.items()} for node, table in z.items()}
+    found: dict[str, dict[str, Shown]] = {}
+    known = {metric: np.sort(np.concatenate(several)) for metric, several in quiet.items()}
+    for node, table in z.items():
+        for metric, d in table.items():
+            s = pool(d, weights, c)
+            found.setdefault(node, {})[metric] = Shown(s, judged(s, known[metric], c))
+    return found
+
+
+def judged(s: float, rehearsed: Any, c: Constants) -> float:
+    """Log Bayes factor of an anomaly against the sorted anomalies found in fault-free stretches.
+
+    Where nothing fault-free ever came near it, the larger of what the count allows and what the size says; a small one
+    never speaks for a fault.
+    """
+    if math.isnan(s) or s < 1 or len(rehearsed) < 10:
+        return bayes(s, c) if not math.isnan(s) else math.nan
+    above = len(rehearsed) - int(np.searchsorted(rehearsed, s, side="left"))
+    nats = -math.log((1 + above) / (1 + len(rehearsed))) - c.rarity
+    if s < c.threshold:
+        return min(nats, bayes(s, c))
+    return nats if above else max(nats, bayes(s, c))
+
+
+def _rehearsed(history: Any, length: int, onset: int, sign: int, c: Constants) -> Any:
+    """The anomalies that the same procedure finds in stretches of the fault-free history itself."""
+    count = (len(history) - length) // max(length // 2, 1)
+    past = history[np.isfinite(history)]
+    if len(past) < 30 or count < 5:
+        return np.empty(0)
+    starts = np.unique(np.linspace(0, len(history) - length, min(count, 120)).astype(int))
+    rows = history[starts[:, None] + np.arange(length)[None, :]]
+    location, scale = robust_scale(past)
+    if onset > 0:
+        before = np.ma.median(np.ma.masked_invalid(rows[:, :onset]), axis=1, keepdims=True).filled(location)
+    else:
+        before = np.full((len(rows), 1), location)
+    d = combine((rows - location) / scale, (rows - before) / scale, sign)[:, max(onset - 1, 0) :]
+    seen = np.isfinite(d)
+    total = np.log1p(np.clip(np.where(seen, d, 0.0), 0, c.clip)).sum(axis=1)
+    enough = seen.sum(axis=1) >= c.observed * d.shape[1]
+    return np.expm1(total[enough] / seen.sum(axis=1)[enough])
 
 
 def robust_scale(history: Any) -> tuple[float, float]:
@@ -79,6 +137,25 @@ def deviations(history: Sequence[float], rows: Sequence[float], onset: int, sign
     just_before = just_before[np.isfinite(just_before)]
     recent = float(np.median(just_before)) if len(just_before) else float(np.median(past[-3:]))
     return combine((values - location) / scale, (values - recent) / scale, sign)
+
+
+def first_anomaly(
+    normal: Mapping[str, Mapping[str, Sequence[float]]],
+    abnormal: Mapping[str, Mapping[str, Sequence[float]]],
+    target: str | None,
+    c: Constants,
+) -> int:
+    """The first row in which the target (any node, without one) lies `threshold` scales from its history; 0 if none."""
+    first: list[int] = []
+    for node, table in abnormal.items():
+        for metric, rows in table.items() if target in (None, node) else ():
+            past = np.asarray(normal.get(node, {}).get(metric, ()), float)
+            past = past[np.isfinite(past)]
+            if len(past) >= 3:
+                location, scale = robust_scale(past)
+                hit = np.flatnonzero(np.abs(np.asarray(rows, float) - location) / scale > c.threshold)
+                first += [int(hit[0])] if len(hit) else []
+    return int(np.median(first)) if first else 0
 
 
 def combine(against_history: Any, against_recent: Any, sign: int) -> Any:
