@@ -11,10 +11,11 @@ import asyncio
 import io
 import threading
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from bot.blocks import clean, name, number, utc
+from bot.blocks import clean, number, utc
 from bot.wording import signal_plain
 from core.events import ChangeRecorded, WindowClosed
 from core.findings import Detection, Histogram
@@ -84,6 +85,7 @@ def _figure(rows: int) -> tuple[Figure, Sequence[Axes]]:
     import matplotlib
 
     matplotlib.use("Agg")
+    matplotlib.rcParams["font.family"] = "DejaVu Sans"
     from matplotlib.figure import Figure as NewFigure
 
     figure = NewFigure(figsize=(WIDTH, 2.2 * rows + 0.3), dpi=DPI, facecolor=PAPER, layout="constrained")
@@ -101,7 +103,20 @@ def _figure(rows: int) -> tuple[Figure, Sequence[Axes]]:
 
 
 def _title(axis: Axes, text: str, pad: int = 8) -> None:
-    axis.set_title(text, loc="left", fontsize=12.5, color=INK, fontweight="bold", pad=pad)
+    axis.set_title(_text(text, 70), loc="left", fontsize=12.5, color=INK, fontweight="bold", pad=pad)
+
+
+def _text(text: str, most: int) -> str:
+    """Outside text for a picture: `$` would be read as mathematics, and what the font lacks is shown as `?`."""
+    line = clean(text, most).replace("$", "S").lstrip("_")
+    return "".join(c if ord(c) in _letters() else "?" for c in line) or "-"
+
+
+@cache
+def _letters() -> frozenset[int]:
+    from matplotlib.font_manager import findfont, get_font
+
+    return frozenset(get_font(findfont("DejaVu Sans")).get_charmap())
 
 
 def _shares(histogram: Histogram) -> list[float]:
@@ -121,7 +136,7 @@ def _bars(axis: Axes, d: Detection) -> None:
     axis.bar(left, [100 * before[i] for i in kept], 0.4, color=BLUE, label="reference")
     axis.bar(right, [100 * after[i] for i in kept], 0.4, color=ORANGE, label="now", hatch="//", edgecolor=PAPER)
     axis.set_xticks(
-        list(at), [name(labels[i], 14).replace("<=", "≤") for i in kept], rotation=0 if len(kept) <= 6 else 35
+        list(at), [_text(labels[i].replace("<=", "≤"), 14) for i in kept], rotation=0 if len(kept) <= 6 else 35
     )
     if len(kept) > 6:
         for tick in axis.get_xticklabels():
@@ -171,9 +186,11 @@ def _line(
     if onset is not None and span[0] <= onset <= span[1]:
         axis.axvline(datetime.fromtimestamp(onset, UTC), color=INK, linewidth=1.6, label="onset")
     for n, change in enumerate([c for c in changes if span[0] <= float(c.at) <= span[1]][-4:]):
-        what = clean(f"{change.kind} {change.target} {change.to or ''}", 34)
+        what = _text(f"{change.kind} {change.target} {change.to or ''}", 34)
         style = (0, (4, 2)) if n % 2 else (0, (1, 1.5))
         axis.axvline(datetime.fromtimestamp(float(change.at), UTC), color=GREEN, linestyle=style, label=what)
+    if len(times) == 1:
+        axis.set_xlim(times[0] - timedelta(hours=1), times[0] + timedelta(hours=1))
     locator = AutoDateLocator(maxticks=5)
     axis.xaxis.set_major_locator(locator)
     axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
