@@ -35,6 +35,7 @@ SIGNALS = frozenset(
 MEASURES = SIGNALS | frozenset(
     ["psi", "ks", "jensen_shannon", "chi_squared", "null_rate", "error_rate", "fallback_rate", "unseen_rate"]
 )
+MAX_CHARACTERS, MAX_BRACKETS = 20_000, 100
 _DURATION = re.compile(r"^\s*(\d{1,6})\s*(s|m|h|d|w)\s*$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _FENCE = re.compile(r"^---[ \t]*$", re.MULTILINE)
@@ -111,6 +112,9 @@ def split(text: str) -> tuple[str, str, int]:
 def check(file: str, source: str, known: Known) -> tuple[FrontMatter, list[Complaint]]:
     """Reads front matter. With any error nothing of it is used: a half-understood runbook must not name an action."""
     reader = _Reader(file, known)
+    if len(source) > MAX_CHARACTERS or source.count("[") + source.count("{") > MAX_BRACKETS:
+        reader.error(1, "front matter is larger or deeper than the schema needs", "Use the documented keys only")
+        return FrontMatter(), reader.complaints
     try:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(source, yaml.SafeLoader)):
             reader.error(1, "front matter uses a YAML alias", "Write the value out where it is needed")

@@ -20,6 +20,7 @@ LEAD = 5
 _RELEVANCE = {
     "words": (-5.14, np.array([2.88, 1.92, 1.01, 0.90, 1.42, 1.12]), 0.11),
     "expression": (-3.60, np.array([2.60, 1.72, 0.83, 0.42, 0.65, 0.68]), 0.05),
+    "no_model": (-2.03, np.array([0.0, 0.0, 0.0, 1.03, 1.50, 4.40]), 0.34),
 }
 FITS = 0.35
 """Relevance under which no runbook is cited. On held-out projects it kept 95 % of the alerts that had a runbook and

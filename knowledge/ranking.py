@@ -56,7 +56,7 @@ def rank(
     features = [_features(shelf, vectors, each, slots) for each in asked]
     scores = [fuse(rows, each.kind) for rows, each in zip(features, asked, strict=True)]
     total = scores[0] + (EXPRESSION_BESIDE * scores[1] if len(scores) > 1 else 0.0)
-    fits = relevance(features[0], scores[0], asked[0].kind)
+    fits = relevance(features[0], scores[0], asked[0].kind if asked[0].vector is not None else "no_model")
     return [
         Found(
             shelf.books[shelf.files[slots[at]]], float(total[at]), float(fits[at]), tuple(features[0][at].tolist()),

@@ -59,8 +59,8 @@ class Shelf:
             self._title_row = _room(self._title_row, slot)
         self.files[slot], self.slots[book.file], self.books[book.file] = book.file, slot, book
         self._title_row[slot] = -1 if rows is None else rows[0]
-        self._title.add(slot, words(book.title))
-        self._body.add(slot, words(f"{book.title}\n{' '.join(book.front.causes)}\n{book.text}"))
+        self._title.add(slot, words(f"{book.title} {' '.join(book.front.causes)}"))
+        self._body.add(slot, words(f"{book.title}\n{book.text}"))
         self._parts[slot] = []
         for place, chunk in enumerate(parts):
             at = self._free_chunks.pop() if self._free_chunks else len(self.chunk_of)
