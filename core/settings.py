@@ -49,6 +49,11 @@ class Settings:
     runbooks: Path = Path("runbooks")
     var: Path = Path("var")
     deploy_token: Secret = NO_SECRET
+    jira_token: Secret = NO_SECRET
+    pagerduty_key: Secret = NO_SECRET
+    llm_key: Secret = NO_SECRET
+    metrics_port: int = 0
+    """Port of Prometheus' /metrics on loopback; 0: none."""
 
     @property
     def real_slack(self) -> bool:
@@ -92,6 +97,13 @@ def _token(env: Mapping[str, str], name: str, prefix: str) -> Secret:
     return Secret(value)
 
 
+def _port(env: Mapping[str, str], name: str) -> int:
+    value = env.get(name, "").strip() or "0"
+    if not value.isdigit() or int(value) > 65_535:
+        raise SettingsError(f"{name}={value!r} is not a port: give a number from 1 to 65535, as in 9464")
+    return int(value)
+
+
 def load(env: Mapping[str, str] | None = None) -> Settings:
     """Settings from `env` (the process environment by default). Raises SettingsError naming the variable."""
     env = os.environ if env is None else env
@@ -121,4 +133,8 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         runbooks=runbooks,
         var=Path(env.get("MIDDLEWATCH_VAR") or "var"),
         deploy_token=Secret(env.get("DEPLOY_TOKEN", "")),
+        jira_token=Secret(env.get("JIRA_TOKEN", "")),
+        pagerduty_key=Secret(env.get("PAGERDUTY_KEY", "")),
+        llm_key=Secret(env.get("LLM_KEY", "")),
+        metrics_port=_port(env, "METRICS_PORT"),
     )

@@ -25,7 +25,7 @@ def add(verbs: Any) -> None:
 
 
 async def run(args: argparse.Namespace) -> int:
-    from bot import compose
+    from bot.compose import answers
     from core import policy, settings
 
     loaded = settings.load()
@@ -33,7 +33,7 @@ async def run(args: argparse.Namespace) -> int:
     if args.policy:
         print(effective(rules))
         return 0
-    checks = compose.checks(loaded, rules)
+    checks = answers.checks(loaded, rules)
     if args.slack:
         checks = {name: check for name, check in checks.items() if name == "slack"}
     bad = [name for name, check in checks.items() if not await _line(name, check)]

@@ -20,10 +20,11 @@ def add(verbs: Any) -> None:
 
 async def run(args: argparse.Namespace) -> int:
     from bot import compose
+    from bot.compose import answers
     from core import policy, settings
 
     loaded = settings.load()
     async with compose.ground(loaded, policy.load(loaded.policy), "rebuild") as house:
-        counts = await compose.rebuild(house)
+        counts = await answers.rebuild(house)
     print("rebuilt: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
     return 0

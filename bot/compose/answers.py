@@ -1,0 +1,69 @@
+"""What the command line asks of the rooms."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from bot.compose.converse import slack_access
+from bot.compose.ground import Ground, ground
+from core.errors import Unavailable
+from core.policy import Policy
+from core.settings import Settings
+
+
+async def rebuild(house: Ground) -> dict[str, int]:
+    """Forget the views and make them again from the streams; how many of each were applied."""
+    from integrations.rebuild import rebuild as from_streams
+
+    await house.views.clear()
+    return await from_streams(house.bus, house.views)
+
+
+def checks(settings: Settings, policy: Policy) -> dict[str, Callable[[], Awaitable[str]]]:
+    """What `check` asks, by name; each answers with a line or raises with the remedy."""
+
+    async def rules() -> str:
+        approvers = policy.roles.approver + policy.roles.admin
+        return f"{settings.policy or 'shipped defaults'}, digest {policy.version_digest}, " + (
+            f"{len(approvers)} may approve" if approvers else "NOBODY may approve yet: fill [roles] in your policy"
+        )
+
+    async def servers_answer() -> str:
+        async with ground(settings, policy, "check") as house:
+            depth = await house.bus.depth()
+            await house.views.store.do("PING")
+            return f"NATS {house.bus.shown} with {len(depth)} streams; Redis answers"
+
+    async def slack() -> str:
+        if not settings.real_slack:
+            return "no SLACK_BOT_TOKEN: the local workspace will be used"
+        from bot.wire import check_slack
+
+        return await check_slack(await slack_access(settings))
+
+    async def books() -> str:
+        from knowledge.lint import lint
+
+        found = await asyncio.to_thread(lint, [settings.runbooks])
+        if found:
+            raise Unavailable("; ".join(str(c) for c in found[:3]))
+        return f"{len(list(settings.runbooks.glob('**/*.md')))} in {settings.runbooks}, no complaints"
+
+    async def deployers() -> str:
+        known = [name for name, d in policy.deployers.items() if d.url]
+        return f"{', '.join(known)} configured" if known else "none: rollback proposals become tickets"
+
+    async def model() -> str:
+        return (
+            f"{settings.llm_model} at {settings.llm_url}" if settings.llm_url else "no LLM_URL: rules write hypotheses"
+        )
+
+    return {
+        "policy": rules,
+        "servers": servers_answer,
+        "slack": slack,
+        "runbooks": books,
+        "deployers": deployers,
+        "model": model,
+    }

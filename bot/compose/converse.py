@@ -1,0 +1,60 @@
+"""Converse: cards, commands and approvals in Slack."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import AsyncExitStack
+from typing import Any
+
+from bot.compose.ground import Ground, Work
+from bot.compose.outside import model, open_ticket, receivers, runbooks
+from core.action.planner import Plans
+from core.errors import Unavailable
+from core.settings import Settings
+from core.triage import asked_again
+from integrations.nats import Route
+
+
+async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work]:
+    from bot.app import Converse
+
+    views, policy, shelf = house.views, house.policy, runbooks(house)
+
+    async def investigate_again(incident_id: str) -> None:
+        await house.log.change(incident_id, lambda i: asked_again(i, by="converse", now=time.time()))
+
+    converse = Converse(
+        access=await slack_access(house.settings), policy=policy, log=house.log, incidents=views.incidents,
+        telemetry=views.telemetry, changes=views.changes, cards=views.cards, nonces=views.nonces,
+        silences=views.silences, flags=views.flags, investigate_again=investigate_again, lineage=house.lineage.of,
+        runbooks=shelf, planner=Plans(views.telemetry, policy), llm=model(house.settings),
+        embed=lambda texts: asyncio.to_thread(house.shared["embedder"].encode, texts),
+        open_ticket=open_ticket(house), page=getattr(receivers(house).get("pagerduty"), "page", None),
+    )  # fmt: skip
+    await converse.start()
+    stack.push_async_callback(converse.stop)
+    routes = [Route(durable="converse-cards", subject="incident.>", handler=converse.on_incident, workers=8)]
+    return routes, [] if "investigate" in house.shared["targets"] else [shelf.run()]
+
+
+async def slack_access(settings: Settings, patience: float = 30.0) -> Any:
+    """The Slack that is given, or the local workspace of this var folder."""
+    from bot.wire import SLACK, Access
+
+    if settings.real_slack:
+        return Access(
+            bot_token=settings.slack_bot_token.reveal(), app_token=settings.slack_app_token.reveal(),
+            api_url=settings.slack_api_url or SLACK, signing_secret=settings.slack_signing_secret.reveal(),
+        )  # fmt: skip
+    from bot.workspace import APP_TOKEN, BOT_TOKEN
+
+    path, deadline = settings.var / "workspace.json", time.monotonic() + patience
+    while not path.exists():
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                f"no workspace at {path}: `python -m bot run workspace` starts one; or set SLACK_BOT_TOKEN"
+            )
+        await asyncio.sleep(0.1)
+    return Access(bot_token=BOT_TOKEN, app_token=APP_TOKEN, api_url=json.loads(path.read_text())["api_url"])

@@ -1,0 +1,60 @@
+"""Investigate: alerts become incidents, incidents get a hypothesis and a plan."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from bot.compose.ground import Ground, Work
+from bot.compose.outside import model, runbooks
+from core.action.planner import Plans
+from core.triage import Triage
+from integrations.nats import Route
+
+log = logging.getLogger("middlewatch")
+
+
+async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work]:
+    from agents.investigate import Investigation
+    from knowledge.history import History
+
+    settings, policy, views = house.settings, house.policy, house.views
+    shelf, history = runbooks(house, owner=True), History()
+    for incident in await views.incidents.all(over=True):
+        history.add(incident)
+    investigation = Investigation(
+        telemetry=views.telemetry, changes=views.changes, lineage=house.lineage.of, runbooks=shelf, history=history,
+        model=model(settings), policy=policy, progress=_progress(house),
+    )  # fmt: skip
+    triage = Triage(house.log, investigation, Plans(views.telemetry, policy))
+    await asyncio.to_thread(investigation.warm)
+
+    async def on_incident(event: Any) -> None:
+        history.add(event.incident)
+        await triage.on_incident(event)
+
+    async def on_changes(message: Any) -> None:
+        for change in message.events:
+            await views.changes.add_change(message.tenant, change)
+
+    async def on_windows(windows: list[Any]) -> None:
+        await asyncio.gather(*(views.telemetry.add_window(window) for window in windows))
+
+    return [
+        Route(durable="investigate-changes", subject="change.>", handler=on_changes),
+        Route(durable="investigate-lineage", subject="lineage.>", handler=house.lineage.on_lineage, batch=200),
+        Route(durable="investigate-windows", subject="window.>", handler=on_windows, batch=200, linger=0.05),
+        Route(durable="investigate-alerts", subject="alert.fired.>", handler=triage.on_alert),
+        Route(durable="investigate-calm", subject="alert.resolved.>", handler=triage.on_resolved),
+        Route(durable="investigate-incidents", subject="incident.>", handler=on_incident, workers=4),
+    ], [shelf.run()]
+
+
+def _progress(house: Ground) -> Callable[[str, str], Awaitable[None]]:
+    async def progress(incident_id: str, text: str) -> None:
+        log.info("%s: %s", incident_id, text)
+
+    return progress
