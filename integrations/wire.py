@@ -7,6 +7,7 @@ its first byte. An event that cannot be read is set aside alone, with its reason
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ _LINES = {NDJSON, "application/ndjson", "application/jsonl", "application/x-json
 _PACKED = {MSGPACK, "application/x-msgpack", "application/vnd.msgpack"}
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _PAYLOAD_SHOWN, _REASON_SHOWN = 4_000, 500
+_PLACE = re.compile(r" - at `\$([^`]+)`$")
 
 PRODUCED: dict[str, Any] = {
     "inference": InferenceServed,
@@ -140,6 +142,11 @@ def _decoder_of(name: str) -> Decode:
 class _EventDecoder:
     def __init__(self, kind: Any):
         self._kind = kind
+        name = getattr(kind, "__name__", "")
+        self._remedy = (
+            f"; `python -m bot schema {name}` prints what is expected" if name != "dict" else
+            "; an OpenLineage RunEvent is one JSON object, see openlineage.io"
+        )  # fmt: skip
         self._json = msgspec.json.Decoder(kind)
         self._json_many = msgspec.json.Decoder(list[kind])
         self._packed = msgspec.msgpack.Decoder(kind)
@@ -149,7 +156,9 @@ class _EventDecoder:
         said = content_type.partition(";")[0].strip().lower()
         body = payload if said in _PACKED else payload.strip()
         if not body:
-            return Decoded([], [Bad("the message is empty", payload, 0)])
+            return Decoded(
+                [], [Bad("the message is empty: send one JSON object, an array of them or NDJSON", payload, 0)]
+            )
         if said in _PACKED or (said != JSON and said not in _LINES and _looks_packed(body)):
             return self._decode(body, self._packed, self._packed_many, _PACKED_PIECES, body[0] not in _MAP_BYTES)
         if said in _LINES:
@@ -172,7 +181,7 @@ class _EventDecoder:
         try:
             return self._each(pieces.decode(body), one)
         except _UNREADABLE as error:
-            return self._lenient_many(body, error) if one is self._json else Decoded([], [_bad(error, body, 0)])
+            return self._lenient_many(body, error) if one is self._json else Decoded([], [self._bad(error, body, 0)])
 
     def _lines(self, body: bytes) -> Decoded:
         if len(body) <= MAX_EVENT_BYTES:
@@ -189,12 +198,12 @@ class _EventDecoder:
             try:
                 events.append(self._one(raw, one))
             except _UNREADABLE as error:
-                bad.append(_bad(error, raw, index))
+                bad.append(self._bad(error, raw, index))
         return Decoded(events, bad)
 
     def _one(self, raw: bytes, one: Any) -> Any:
         if len(raw) > MAX_EVENT_BYTES:
-            raise ValueError(f"the event has {len(raw)} bytes; at most {MAX_EVENT_BYTES} are taken")
+            raise ValueError(_too_large(raw))
         try:
             return one.decode(raw)
         except _UNREADABLE as strict:
@@ -212,21 +221,35 @@ class _EventDecoder:
         try:
             items = _lenient(body)
         except _UNREADABLE:
-            return Decoded([], [_bad(strict, body, 0)])
+            return Decoded([], [self._bad(strict, body, 0)])
         events, bad = [], []
         for index, item in enumerate(items):
             try:
                 raw = json.dumps(item, ensure_ascii=False).encode()
                 if len(raw) > MAX_EVENT_BYTES:
-                    raise ValueError(f"the event has {len(raw)} bytes; at most {MAX_EVENT_BYTES} are taken")
+                    raise ValueError(_too_large(raw))
                 events.append(self._converted(item))
             except _UNREADABLE as error:
-                bad.append(_bad(error, json.dumps(item).encode(), index))
+                bad.append(self._bad(error, json.dumps(item).encode(), index))
         return Decoded(events, bad)
 
     def _converted(self, item: Any) -> Any:
         json.dumps(item, ensure_ascii=False).encode()  # a lone surrogate could never be written again
         return msgspec.convert(item, self._kind)
+
+    def _bad(self, error: BaseException, payload: bytes, index: int) -> Bad:
+        """What is wrong, with the value that is, and where to read what is right."""
+        if isinstance(error, RecursionError):
+            said = "nested too deeply: features are flat"
+        elif isinstance(error, UnicodeDecodeError):
+            said = f"not UTF-8 text: {error.reason} at byte {error.start}"
+        elif isinstance(error, UnicodeEncodeError):
+            said = "a text holds half of a surrogate pair: send whole UTF-8 text"
+        else:
+            said = str(error)
+        if isinstance(error, msgspec.MsgspecError) and "; send " not in said:
+            said += _value(said, payload) + self._remedy
+        return Bad(said, payload, index)
 
 
 _JSON_PIECES = msgspec.json.Decoder(list[msgspec.Raw])
@@ -248,14 +271,24 @@ def _lenient(raw: bytes) -> Any:
     return json.loads(raw.decode("utf-8"))
 
 
-def _bad(error: BaseException, payload: bytes, index: int) -> Bad:
-    if isinstance(error, RecursionError):
-        return Bad("nested too deeply", payload, index)
-    if isinstance(error, UnicodeDecodeError):
-        return Bad(f"not UTF-8 text: {error.reason} at byte {error.start}", payload, index)
-    if isinstance(error, UnicodeEncodeError):
-        return Bad("a text holds half of a surrogate pair", payload, index)
-    return Bad(str(error), payload, index)
+def _too_large(raw: bytes) -> str:
+    return (
+        f"the event has {len(raw)} bytes; at most {MAX_EVENT_BYTES} are taken: send what the model reads, no documents"
+    )
+
+
+def _value(said: str, payload: bytes) -> str:
+    """` = <value>` of the place that an error names, when it can be found there."""
+    place = _PLACE.search(said)
+    if place is None:
+        return ""
+    try:
+        found = _lenient(payload)
+        for step in place[1].strip(".").split("."):
+            found = found[step]
+    except (*_UNREADABLE, LookupError, TypeError):
+        return ""  # inside a list or a map of values: the place is all that is known
+    return f" = {json.dumps(found)[:60]}"
 
 
 def dead_letter(subject: str, bad: Bad, *, seq: int, now: float) -> DeadLetter:
