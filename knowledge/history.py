@@ -86,7 +86,8 @@ def remembered(incident: Incident) -> dict[str, Any]:
     ran = bool(execution and execution.finished)
     ranked = hypothesis.cause if hypothesis else None
     facts = {
-        "incident": incident.id, "tenant": incident.tenant, "model": incident.model, "version": incident.version,
+        "id": incident.id, "incident": incident.id, "tenant": incident.tenant, "model": incident.model,
+        "version": incident.version,
         "at": incident.opened, "kind": incident.kind, "severity": incident.severity, "signals": signals,
         "features": sorted({signal.split(":", 1)[1] for signal in signals if signal.startswith(_OF_A_FEATURE)}),
         "cause": said.true_cause if said and said.true_cause else ranked.type if ranked else "",

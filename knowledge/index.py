@@ -45,7 +45,7 @@ class Index:
     def __init__(self, directory: Path, name: str = "runbooks", url: str = ""):
         self.directory, self.url, self.name = directory, url, name
         self._lock = threading.RLock()
-        self._chunks = self._files = self._owner = None
+        self._client = self._chunks = self._files = self._owner = None
 
     def held(self) -> dict[str, tuple[str, int]]:
         """What is indexed: file -> (revision, number of chunks).
@@ -107,9 +107,11 @@ class Index:
     def close(self) -> None:
         """Lets another process own the store."""
         with self._lock:
+            if self._client is not None:
+                self._client.close()
             if self._owner is not None:
                 os.close(self._owner)
-            self._chunks = self._files = self._owner = None
+            self._client = self._chunks = self._files = self._owner = None
 
     def _marker(self, file: str) -> tuple[str, int] | None:
         self._open()
@@ -134,15 +136,15 @@ class Index:
             if self.url:
                 at = urlsplit(self.url)
                 secure = at.scheme == "https"
-                client = chromadb.HttpClient(
+                self._client = chromadb.HttpClient(
                     at.hostname or "localhost", at.port or (443 if secure else 8000), ssl=secure, settings=settings
                 )
             else:
                 self._own()
-                client = chromadb.PersistentClient(str(self.directory), settings=settings)
-            self._files = client.get_or_create_collection(f"{name}-files", embedding_function=None)
+                self._client = chromadb.PersistentClient(str(self.directory), settings=settings)
+            self._files = self._client.get_or_create_collection(f"{name}-files", embedding_function=None)
             space = {"hnsw": {"space": "cosine", "ef_search": 200}}
-            self._chunks = client.get_or_create_collection(
+            self._chunks = self._client.get_or_create_collection(
                 f"{name}-chunks", embedding_function=None, configuration=space
             )
         except (ChromaError, ValueError, OSError) as broken:

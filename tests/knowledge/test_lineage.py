@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from knowledge.handwritten import read
 from knowledge.lineage import Edge, Lineage, Node
 from knowledge.openlineage import LineageError, learn
+from knowledge.registry import learn_training
 
 
 def dataset(name: str, namespace: str = "warehouse", **facets) -> dict:
@@ -317,3 +318,16 @@ def test_a_name_that_two_nodes_share_is_not_guessed():
     assert graph.node("t") is None
     graph.add(Node(id="m/t", name="t", kind="model"))
     assert graph.node("t")["id"] == "m/t"
+
+
+def test_a_registry_joins_datasets_to_the_model_they_trained():
+    """A training run known from the registry puts its datasets and its features, with importances, upstream of the
+    model.
+    """
+    graph = pipeline()
+    about = {"model": "delay", "version": "7", "run": "abc", "datasets": ["features"], "at": 2e9}
+    learn_training(graph, **about, importance={"temp": 0.4, "wind": 1.7})
+    assert ["warehouse/features", "train/delay", "models:/prod/delay"] in graph.paths("features", "delay")
+    assert graph.edge("warehouse/features#temp", "models:/prod/delay").importance == 0.4
+    assert graph.edge("warehouse/features#wind", "models:/prod/delay").importance == 1.0
+    assert graph.node("train/delay")["kind"] == "training_job"

@@ -1,7 +1,12 @@
 """With the real model and the real store: meaning, warm starts, one owner, and tuning that must earn its place."""
 
+import contextlib
+import gc
+import socket
 import subprocess
 import sys
+import sysconfig
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +21,7 @@ from knowledge.runbooks import load
 from knowledge.search import Runbooks
 from knowledge.tune import TooFew, chosen, split, tune
 from knowledge.vectors import Vectors
+from tests.servers import eventually
 
 pytestmark = [
     pytest.mark.servers,
@@ -129,6 +135,52 @@ def test_an_absent_chroma_server_costs_speed_and_not_answers(embedder, cache, tm
     assert library.find("late labels", top=1)[0].book.file == "late-labels.md"
     assert "127.0.0.1" in library.without_index
     assert "secret" not in library.without_index
+
+
+@pytest.fixture
+def chroma_server(tmp_path):
+    """A real Chroma server on a port of its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program = Path(sysconfig.get_path("scripts"), "chroma")
+    command = [program, "run", "--path", tmp_path / "server", "--host", "127.0.0.1", "--port", str(port)]
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Chroma never closes its HTTP session
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+async def test_a_chroma_server_is_the_same_store_for_several_processes(embedder, cache, tmp_path, chroma_server):
+    """With CHROMA_URL two libraries share one index, by the same code."""
+
+    def answers() -> bool:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"{chroma_server}/api/v2/heartbeat", timeout=5) as said,
+        ):
+            return said.status == 200
+        return False
+
+    await eventually(answers, within=30)
+    one, two = (
+        Runbooks(SHIPPED, vectors=Vectors(cache, embedder), index=Index(tmp_path, url=chroma_server)) for _ in "ab"
+    )
+    one.refresh()
+    two.refresh()
+    assert (one.without_index, two.without_index) == ("", "")
+    assert one.index.held() == two.index.held()
+    assert len(one.index.held()) == len(one.shelf.books)
+    assert two.index.near(two.vectors.of(["late labels"])[0], 3)[0].file == "late-labels.md"
+    one.close()
+    two.close()
+    del one, two
+    gc.collect()
 
 
 def test_a_torn_end_of_the_vector_files_is_cut_off(embedder, tmp_path):
