@@ -69,6 +69,8 @@ class Desk:
     page: Callable[[Incident, str], Awaitable[None]] | None = None
     on_feedback: Callable[[Incident], Awaitable[None]] | None = None
     now: Callable[[], float] = time.time
+    intents: list[Any] = field(default_factory=list)
+    """Vectors of the commands' examples, made at the first plain question."""
     slack: Any = None
     people: People = None  # type: ignore[assignment]
     outbox: Outbox = None  # type: ignore[assignment]

@@ -85,9 +85,12 @@ class Home:
         for i in incidents:
             expires = expiry(i.plan, self.desk.policy) if i.plan else None
             state = say.state_line(i, self.desk.now(), expires)
-            title = f"*{i.severity} {escape(say.title(i), 150)}*"
+            title = f"{i.severity} {escape(say.title(i), 150)}"
             where = await self._permalink(i)
-            lines = [f"<{where}|{title}>" if where else title, f"{state}, since {when(i.onset)} ({code(i.id)})"]
+            lines = [
+                f"*<{where}|{title}>*" if where else f"*{title}*",
+                f"{state}, since {when(i.onset)} ({code(i.id)})",
+            ]
             if waits and i.plan and expires:
                 lines.append(f"{escape(i.plan.summary, 200)}, expires in {span(expires - self.desk.now())}")
             blocks.append(section("\n".join(lines)))

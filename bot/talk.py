@@ -127,6 +127,9 @@ class Talk:
                 answer = await commands.run(self.desk, found, Asked(rest, person, channel, thread, True, incident))
                 answer.blocks.append(context(f"Understood as `{escape(understood.text, 120)}`"))
                 return answer
+        if understood.writes:
+            usage = commands.commands()[understood.writes].usage
+            return Answer.of(f"That would change something, so it must be said: `/mw {escape(usage)}`.")
         if understood.options:
             return Answer.of("I am not sure what you mean. Did you mean:", options=understood.options)
         return Answer.of("I did not understand that. `help` lists what can be asked.", options=["help", "status"])

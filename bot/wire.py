@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from core.errors import MiddlewatchError
+from core.errors import MiddlewatchError, Unavailable
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
@@ -141,6 +141,17 @@ class Access:
     @property
     def base(self) -> str:
         return self.api_url if self.api_url.endswith("/") else self.api_url + "/"
+
+
+async def check_slack(access: Access, policy: Any = None) -> str:
+    """One line when everything Slack needs is there. Raises Unavailable naming what is missing and the remedy."""
+    from bot.check_slack import missing
+    from core.policy import load
+
+    wrong = await missing(access, policy or load(), roles=policy is not None)
+    if wrong:
+        raise Unavailable(" ".join(wrong))
+    return f"{access.base} answers, scopes and channels are in order"
 
 
 def client(access: Access, session: Any, *, patient: bool) -> AsyncWebClient:

@@ -13,7 +13,8 @@ from core.errors import Refused
 
 
 @command("blast <node>", "what lies downstream of a model, feature, dataset or job", examples=(
-    "what else is affected", "what depends on this", "blast radius", "who uses this feature", "what is downstream",
+    "what else is affected", "what depends on the model", "blast radius", "who uses this feature",
+    "what is downstream", "which services are affected by it", "what breaks if it fails",
 ))  # fmt: skip
 async def blast(desk: Desk, asked: Asked) -> Answer:
     wanted = asked.rest or (asked.incident.model if asked.incident else "")

@@ -44,6 +44,8 @@ class Understood(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str = ""
     options: list[str] = []
+    writes: str = ""
+    """A command that would change something and may be what was meant: it is never run, only named."""
 
 
 async def understand(desk: Desk, text: str, incident: Incident | None) -> Understood:
@@ -56,7 +58,7 @@ async def understand(desk: Desk, text: str, incident: Incident | None) -> Unders
             if found is not None:
                 words = clean(call.words, 120)
                 line = f"{found.name} {words}".strip()
-                return Understood(options=[line]) if found.writes else Understood(text=line)
+                return Understood(writes=found.name) if found.writes else Understood(text=line)
         except Unavailable as away:
             log.info("language model: %s; understanding by intent", away)
     return await by_intent(desk, question, incident)
@@ -73,11 +75,14 @@ def _system() -> str:
 async def by_intent(desk: Desk, question: str, incident: Incident | None) -> Understood:
     """Nearest examples, then names; options when no intent stands out or a name is missing."""
     scores = await _scores(desk, question)
-    ranked = sorted(scores, key=lambda name: -scores[name])
+    ranked = sorted((n for n in scores if not commands()[n].writes), key=lambda name: -scores[name])
     lines = [line for name in ranked[:3] if (line := await _line(desk, commands()[name], question, incident))]
     best, second = scores[ranked[0]], scores[ranked[1]]
     first = await _line(desk, commands()[ranked[0]], question, incident)
-    if best >= SURE and best - second >= CLOSE and first and not commands()[ranked[0]].writes:
+    told = max(scores, key=lambda name: scores[name])
+    if commands()[told].writes and scores[told] >= SURE:
+        return Understood(options=lines, writes=told)
+    if best >= SURE and best - second >= CLOSE and first:
         return Understood(text=first)
     return Understood(options=lines)
 
@@ -90,13 +95,13 @@ async def _line(desk: Desk, command: Command, question: str, incident: Incident 
         return f"runbook {question}"
     if command.name == "audit":
         found = re.search(r"\binc_\w+", question)
-        return f"audit {found[0]}" if found else ("audit" if incident else "")
+        return f"audit {found[0]}" if found else "audit"
     models = await desk.telemetry.models()
     model = entities.mentioned(question, [m for _, m in models]) or (incident.model if incident else "")
     if not model and len(models) == 1:
         model = models[0][1]
     if not model:
-        return ""
+        return "" if command.name == "show" else command.name  # the command itself then asks which
     tenant = next((t for t, m in models if m == model), "")
     length = re.search(r"\b\d+\s*(?:m|h|d|w)\w*\b", question)
     since = f" since {length[0].replace(' ', '')}" if length else ""
@@ -114,18 +119,22 @@ async def _scores(desk: Desk, question: str) -> dict[str, float]:
     if desk.embed is None:
         return _lexical(question, table)
     try:
-        vectors = await settled(desk.embed([await _masked(desk, question), *(e for _, e in table)]))
+        if not desk.intents:  # the examples never change: a question costs one sentence
+            desk.intents.extend(await settled(desk.embed([example for _, example in table])))
+        mine = (await settled(desk.embed([await _masked(desk, question)])))[0]
     except (Unavailable, Refused) as away:
         log.info("embeddings: %s; understanding by words", away)
         return _lexical(question, table)
-    mine, scores = vectors[0], {}
-    for (name, _), vector in zip(table, vectors[1:], strict=True):
+    words = _lexical(question, table)
+    scores: dict[str, float] = {}
+    for (name, _), vector in zip(table, desk.intents, strict=True):
         scores[name] = max(scores.get(name, -1.0), _cosine(mine, vector))
-    return scores
+    return {name: 0.8 * scores[name] + 0.2 * words[name] for name in scores}
 
 
 async def _masked(desk: Desk, question: str) -> str:
-    """Names carry no intent: a model called `status-page` must not pull every question to `status`."""
+    """Names and times carry no intent: a model called `status-page` must not pull every question to `status`."""
+    question = entities.without_span(question)
     for _, model in sorted(await desk.telemetry.models(), key=lambda pair: -len(pair[1])):
         question = re.sub(re.escape(model), "the model", question, flags=re.I)
     return question

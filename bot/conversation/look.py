@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from bot import wording as say
-from bot.blocks import code, escape, link, name, span, sparkline, when
+from bot.blocks import code, escape, link, name, number, span, sparkline, when
 from bot.commands import command
 from bot.conversation import entities
 from bot.conversation.answer import Answer, Asked
@@ -19,6 +21,7 @@ from core.incidents import Incident
 
 @command("status", "models, open incidents, and how Middlewatch itself is", examples=(
     "how are things", "is everything ok", "what is the state of the models", "are any models unhealthy right now",
+    "give me an overview", "is anything broken", "are we healthy", "how are all the models doing",
 ))  # fmt: skip
 async def status(desk: Desk, asked: Asked) -> Answer:
     models, incidents = await desk.telemetry.models(), await desk.incidents.all(over=False)
@@ -54,12 +57,22 @@ def listed(incidents: list[Incident], desk: Desk) -> str:
 
 
 async def health(desk: Desk) -> str:
-    """What Middlewatch knows of itself: queue, kill switch, and the counters other targets leave."""
-    parts = [f"{desk.outbox.waiting()} cards waiting to be shown"]
-    for flag, word in (("dead", "dead letters"), ("lag", "events behind"), ("abstained", "abstentions")):
-        raw = await desk.flags.get_flag(f"health:{flag}")
-        if raw:
-            parts.append(f"{escape(raw.decode('utf-8', 'replace'), 20)} {word}")
+    """What Middlewatch knows of itself: how far detection is, what waits to be shown, the kill switch."""
+    parts = []
+    raw = await desk.flags.get_flag("health:detect")
+    if raw:
+        seen = msgspec.json.decode(raw)
+        age = span(desk.now() - seen.get("at", 0.0))
+        parts.append(f"{number(seen.get('events', 0))} events and {number(seen.get('labels', 0))} labels read")
+        parts.append(f"up to {when(seen.get('event_time', 0.0))} event time, reported {age} ago")
+    else:
+        parts.append("detection has not reported yet")
+    parts.append(f"{desk.outbox.waiting()} cards waiting to be shown")
+    closed = await desk.incidents.all(limit=200)
+    diagnosed = [i for i in closed if i.hypothesis is not None]
+    if diagnosed:
+        unsure = sum(1 for i in diagnosed if i.hypothesis and i.hypothesis.abstained)
+        parts.append(f"not sure of the cause in {unsure} of {len(diagnosed)} incidents")
     if (await desk.rules()).frozen:
         parts.append("*actions are frozen*")
     return ", ".join(parts)
@@ -67,7 +80,7 @@ async def health(desk: Desk) -> str:
 
 @command("why <model>", "the latest incident of a model: what, since when, why, what to do", examples=(
     "why is it failing", "what is wrong with this model", "what caused the drift", "what happened to the model",
-    "explain the incident",
+    "explain the incident", "what is the root cause", "what is the problem with the model",
 ))  # fmt: skip
 async def why(desk: Desk, asked: Asked) -> Answer:
     incident = asked.incident
@@ -115,7 +128,8 @@ def explained(incident: Incident, desk: Desk) -> Answer:
 
 
 @command("incidents", "open incidents, then the latest closed ones", examples=(
-    "list the incidents", "what is open", "which incidents happened today",
+    "list the incidents", "what is open", "what is on fire", "show everything that is open",
+    "which incidents happened today",
 ))  # fmt: skip
 async def incidents(desk: Desk, asked: Asked) -> Answer:
     open_, closed = await desk.incidents.all(over=False), await desk.incidents.all(over=True, limit=8)

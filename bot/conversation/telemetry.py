@@ -19,7 +19,7 @@ _OF = re.compile(r"\s+(?:of|in|for|from)\s+", re.I)
 
 @command("show <signal> of <model> [since 6h]", "a signal over time, as a chart", examples=(
     "show me the feature", "plot the score", "chart of the latency", "how has the signal moved",
-    "draw the last day", "graph the error rate",
+    "draw the last day", "graph the error rate", "how did the feature evolve", "plot the feature of the model",
 ))  # fmt: skip
 async def show(desk: Desk, asked: Asked) -> Answer:
     length = entities.seconds(asked.rest) or 86_400.0
@@ -62,7 +62,9 @@ def _about(change: ChangeRecorded, model: str, signal: str) -> bool:
 
 
 @command("changes <model|feature> [since 2d]", "what was changed, newest first", examples=(
-    "what changed", "was something deployed", "recent deployments", "what was released before it broke",
+    "what changed", "what changed around the model", "did anybody change something in the model",
+    "was something deployed",
+    "releases of the model", "recent deployments", "what was released before it broke",
 ))  # fmt: skip
 async def changes(desk: Desk, asked: Asked) -> Answer:
     length = entities.seconds(asked.rest) or 7 * 86_400.0
@@ -110,6 +112,7 @@ async def _event_now(desk: Desk) -> float:
 
 @command("forecast <model>", "when a target would be breached, or an honest “no forecast”", examples=(
     "will it breach", "how long until the sla breaks", "predict the next hours", "when will it get worse",
+    "how long do we have", "predict the model",
 ))  # fmt: skip
 async def forecast(desk: Desk, asked: Asked) -> Answer:
     tenant, model = await entities.model(desk, asked.rest or (asked.incident.model if asked.incident else ""))

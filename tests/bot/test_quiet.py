@@ -95,7 +95,7 @@ class Desk:
     """What understanding needs and nothing else."""
 
     def __init__(self, embed=None, llm=None) -> None:
-        self.telemetry, self.embed, self.llm = Views(), embed, llm
+        self.telemetry, self.embed, self.llm, self.intents = Views(), embed, llm, []
 
 
 @pytest.mark.parametrize(
