@@ -29,7 +29,7 @@ async def run(args: argparse.Namespace) -> int:
     from core.incidents import verify_chain
 
     if args.what == "verify" and args.file:
-        entries = args.file.read_bytes().splitlines()
+        entries = _exported(args.file)
     else:
         entries = await _stored()
     if args.what == "export":
@@ -38,6 +38,19 @@ async def run(args: argparse.Namespace) -> int:
     number = verify_chain(entries)
     print(f"audit log verified: {number} entries, every hash and every link holds")
     return 0
+
+
+def _exported(file: Path) -> list[bytes]:
+    """Lines as `export` wrote them: each ends in exactly one newline, so an altered one is found, too."""
+    from core.errors import AuditError
+
+    try:
+        *entries, rest = file.read_bytes().split(b"\n")
+    except OSError as error:
+        raise AuditError(f"{file} cannot be read ({error.strerror}): name a file that `audit export` wrote") from None
+    if rest:
+        raise AuditError(f"entry {len(entries) + 1} of {file} does not end: the file was cut off or altered")
+    return entries
 
 
 async def _stored() -> list[bytes]:
