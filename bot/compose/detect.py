@@ -28,9 +28,11 @@ WORLD_SECONDS = 3.0
 async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work]:
     from core.watcher import Watcher
     from detectors.monitor import Monitor
+    from detectors.warm import warm
 
     policy, views, world = house.policy, house.views, World()
     _known_detectors(policy, house.settings)
+    await asyncio.to_thread(warm)
 
     def baseline(tenant: str, model: str, version: str) -> Path | None:
         named = policy.rules(tenant, model).baseline

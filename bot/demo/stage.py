@@ -116,6 +116,7 @@ class Stage:
 
     async def _up(self) -> None:
         began = time.monotonic()
+        self.say("starting Middlewatch (the first time on a machine its kernels are compiled: up to a minute)")
         policy = self.run / "policy.toml"
         policy.write_text(self._policy())
         ready = self.run / "up.json"
@@ -161,7 +162,7 @@ class Stage:
                 process.kill()
                 await process.wait()
 
-    async def wait_file(self, path: Path, process: asyncio.subprocess.Process, timeout: float = 90.0) -> Any:
+    async def wait_file(self, path: Path, process: asyncio.subprocess.Process, timeout: float = 180.0) -> Any:
         """The JSON that a child writes when it is ready. Raises Unavailable with the end of its log when it is not."""
         deadline = time.monotonic() + timeout
         while (found := _read(path)) is None:
