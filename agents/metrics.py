@@ -106,3 +106,74 @@ def outbound(metric: str) -> bool:
 def direction_of(metric: str) -> int:
     """+1 when high is bad, -1 when low is bad, 0 when any change is."""
     return role_of(metric).direction
+
+
+_DESCRIBED: tuple[tuple[Role, str], ...] = (
+    # for metrics whose owner says what they mean: stems, all of one alternative must be there; the first role counts
+    (Role("reference_age", 0), "reference day|reference age|baseline age|reference frozen"),
+    (Role("checks", -1), "check|comparison"),
+    (Role("schema", 0), "schema|column list|ddl|fingerprint"),
+    (Role("duplicates", 1, True), "duplic|repeat key|key seen before|dup|dupe"),
+    (Role("late_rows", 1, True), "watermark|row too late|late row"),
+    (Role("label_count", -1, True), "label expected|label receiv|completeness outcome|completeness label|matur"),
+    (Role("base_rate", 0), "mean label|average outcome|label mean|outcome rate|target avg|label written"),
+    (Role("calibration", 0), "prediction outcome|predicted observed|calibrat|pred obs"),
+    (Role("fallback", 1, True), "fallback|degraded|plan b"),
+    (Role("skew", 1), "online offline|serving offline|skew"),
+    (Role("pool_gap", 1), "pool|zone"),
+    (Role("version_mix", 0, True), "build|canary|mixed version|version mix"),
+    (Role("store_miss", 1, True), "online read|lookup default|lookup value|lookup without|read no row|miss"),
+    (Role("unseen", 1, True), "vocabulary|unseen|oov|unknown categor|new categor"),
+    (Role("nulls", 1, True), "without value|empty|null|nan|missing"),
+    (Role("top_share", 1, True), "most frequent|mode\\b|top share|top value"),
+    (Role("psi", 1), "stability|psi|distance|diverg|drift"),
+    (Role("business", 0), "surface|conversion|chargeback|cancel|business|kpi|revenue"),
+    (Role("quality", -1), "outcome known|auc|ndcg|mae|wape|rating|entropy|accuracy|quality|error outcome"),
+    (Role("action_rate", 0, True), "acted|decision|action|positive rate"),
+    (Role("version", 0), "version served|serving version|revision|model version"),
+    (Role("model_age", 1), "model age|version trained day|day since trained|day fit|model old"),
+    (Role("train_rows", -1), "trained on|training set|fit row|train row|training size"),
+    (Role("status", 1), "succeed|failed run|run failed|mark failed|status"),
+    (Role("lag", 1), "waiting|backlog|lag|behind"),
+    (Role("duration", 1), "wall time|long run|duration|elapsed|run time"),
+    (Role("staleness", 1), "age|time since|fresh|stale"),
+    (Role("errors", 1, True), "failed|error"),
+    (Role("latency", 1), "latency|response|slowest"),
+    (Role("cache", 0, True), "cache"),
+    (Role("cpu", 1), "processor|core|cpu"),
+    (Role("memory", 1), "memory|mem"),
+    (Role("replicas", 0), "copies|pod|replica|instance"),
+    (Role("traffic", 0), "request per|call rate|qps|throughput"),
+    (Role("distinct", 0), "distinct|cardinal|unique"),
+    (Role("rows_in", 0), "row read|input record"),
+    (Role("rows_out", 0), "row written|output record"),
+    (Role("rows", 0), "row|volume|record|count"),
+    (Role("score_high", 0), "tail prediction|percentile output|score high|pred q95"),
+    (Role("score_mean", 0), "output|prediction|score mean"),
+    (Role("spread", 0), "deviation|spread|sigma|std"),
+    (Role("high", 0), "percentile|quantile|p95|max"),
+    (Role("median", 0), "median|middle|p50"),
+    (Role("mean", 0), "mean|average|avg|mu"),
+)
+_WORSE = {"up": 1, "down": -1, "either": 0, "none": 0}
+
+
+def role_described(name: str, description: str, worse: str, unit: str) -> Role:
+    """The role of a metric whose owner documents it; the documented bad direction wins over the role's own.
+
+    >>> role_described("afterWatermark", "share of rows after the watermark", "up", "ratio").name
+    'late_rows'
+    >>> role_described("planB", "degraded answers", "up", "%")[:2]
+    ('fallback', 1)
+    """
+    if not description:
+        known = role_of(name)
+        return known if worse not in _WORSE else known._replace(direction=_WORSE[worse])
+    text = " ".join((*words_of(description), *words_of(name)))
+    own = " ".join(words_of(description))
+    for where in (own, text):
+        for role, alternatives in _DESCRIBED:
+            if any(all(re.search(rf"\b{stem}", where) for stem in one.split()) for one in alternatives.split("|")):
+                share = role.share or unit in ("%", "ratio")
+                return Role(role.name, _WORSE.get(worse, role.direction), share)
+    return UNKNOWN._replace(direction=_WORSE.get(worse, 0))

@@ -1,0 +1,207 @@
+"""Root causes of a recorded case: the Bayesian lineage ranker, once for each kind of fault.
+
+For every kind of fault (`faults.FAULTS`) the nodes where it can begin are scored by what it should move there, what it
+should leave alone, and what it should show downstream; node and kind are then weighed together. A fault of no known kind
+is scored by whatever moved.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from agents.cases import Case, Edge
+from agents.causes import Candidate, Factors, weigh
+from agents.faults import FAULTS, Fault
+from agents.readings import Reading, read_all
+from agents.surprise import Constants
+
+HOUR = 3600.0
+BESIDE = frozenset({"observes", "trains_on"})
+"""Edges along which a fault does not travel within the time of an incident."""
+CHANGE, CHANGE_DECAY = 1.8, 3 * HOUR
+
+
+class Weights(NamedTuple):
+    """What speaks for a typed cause, in nats; the same for every tenant."""
+
+    calm_own: float = -3.0
+    """None of the telling signs shows at a node where they can be seen."""
+    blind_own: float = -1.5
+    """The telling signs cannot be seen."""
+    moved_calm: float = 0.6
+    """Share of the evidence of a sign that should be calm, held against the kind."""
+    wrong_alert: float = -2.0
+    """The alert is of a sign that the kind does not move."""
+    late_root: float = -1.0
+    """The node moved after what it is said to have caused."""
+    temperature: float = 1.0
+
+
+class Typed(NamedTuple):
+    """One typed cause: the fault, its node, its score in nats with the parts that sum to it."""
+
+    fault: Fault
+    node: str
+    score: float
+    posterior: float
+    parts: list[tuple[str, str, float]]
+
+
+class Diagnosis(NamedTuple):
+    """Everything that follows from a case before words are found; `causes` likeliest first, one for each node."""
+
+    readings: list[Reading]
+    signs: dict[str, dict[str, Sign]]
+    causes: list[Typed]
+    kinds: dict[str, float]
+    """Probability of each kind of fault at the first node."""
+    edges: list[tuple[str, str, float | None]]
+
+
+class Sign(NamedTuple):
+    """What a node shows in one role: nats, direction, size, and the reading that shows it most."""
+
+    nats: float
+    sign: int
+    s: float
+    reading: Reading
+
+
+def strength(edge: Edge) -> float | None:
+    """Chance that a fault of the source shows at the target; None when nothing is known."""
+    return None if edge.importance is None else 0.15 + 0.8 * min(math.sqrt(edge.importance), 1.0)
+
+
+def diagnose(case: Case, constants: Constants = Constants(), weights: Weights = Weights()) -> Diagnosis:  # noqa: B008
+    """Rank the typed causes of the case's alert."""
+    readings = read_all(case)
+    signs = _signs(readings)
+    edges = [(e.source, e.target, strength(e)) for e in case.edges if e.kind not in BESIDE]
+    found: list[Typed] = []
+    for fault in FAULTS:
+        found += _scored(case, signs, edges, fault, constants, weights)
+    scores = np.array([t.score for t in found] + [0.0])
+    share = np.exp((scores - scores.max()) / weights.temperature)
+    share /= share.sum()
+    found = [t._replace(posterior=float(p)) for t, p in zip(found, share, strict=False)]
+    nodes: dict[str, list[Typed]] = {}
+    for typed in found:
+        nodes.setdefault(typed.node, []).append(typed)
+    causes = []
+    for several in nodes.values():
+        best = max(several, key=lambda t: t.posterior)
+        causes.append(best._replace(posterior=sum(t.posterior for t in several)))
+    causes.sort(key=lambda t: (-t.posterior, t.node))
+    kinds: dict[str, float] = {}
+    if causes:
+        own = nodes[causes[0].node]
+        total = sum(t.posterior for t in own)
+        kinds = {t.fault.cause: t.posterior / total for t in sorted(own, key=lambda t: -t.posterior)}
+    return Diagnosis(readings, signs, causes, kinds, edges)
+
+
+def _signs(readings: Sequence[Reading]) -> dict[str, dict[str, Sign]]:
+    """node -> role -> its evidence, over all features: the best one, less the price of having chosen it."""
+    grouped: dict[tuple[str, str], list[Reading]] = {}
+    for r in readings:
+        grouped.setdefault((r.series.node, r.series.role.name), []).append(r)
+    found: dict[str, dict[str, Sign]] = {}
+    for (node, role), several in grouped.items():
+        best = max(several, key=lambda r: r.nats)
+        nats = best.nats - (0.5 * math.log(len(several)) if best.nats > 0 else 0.0)
+        found.setdefault(node, {})[role] = Sign(nats, best.sign, best.s, best)
+    return found
+
+
+def evidence(shown: Mapping[str, Sign], roles: Sequence[str]) -> list[float]:
+    """Nats of the roles that can be seen; a role that went the other way is calm."""
+    found = []
+    for wanted in roles:
+        name, way = (wanted[:-1], wanted[-1]) if wanted[-1] in "+-" else (wanted, "")
+        sign = shown.get(name)
+        if sign is not None:
+            against = (way == "+" and sign.sign < 0) or (way == "-" and sign.sign > 0)
+            found.append(min(sign.nats, -1.0) if against else sign.nats)
+    return found
+
+
+def _mean(nats: Sequence[float]) -> float:
+    top = max(nats)
+    return top + math.log(sum(math.exp(n - top) for n in nats) / len(nats))
+
+
+def _scored(case: Case, signs: Mapping[str, Mapping[str, Sign]], edges: list[tuple[str, str, float | None]], fault: Fault,
+            c: Constants, w: Weights) -> list[Typed]:  # fmt: skip
+    """Every node where this kind of fault can begin, with its score."""
+    target = case.alert["node"]
+    kinds = {node: str(about.get("kind", "")) for node, about in case.nodes.items()}
+    generic = fault.cause == "unknown"
+    factors = {}
+    for node, kind in kinds.items():
+        shown = signs.get(node, {})
+        if generic:
+            seen = [s.nats for s in shown.values()]
+        else:
+            roles = fault.effects.get(kind, ())
+            seen = evidence(shown, roles)
+        s = max((x.s for x in shown.values()), default=math.nan)
+        relay = max(_mean(seen), c.relay_floor) if seen else 0.0
+        own = _own(shown, fault, kind, generic, c, w)
+        if node == target:
+            relay = c.target_relay if _fits(case, fault, kind, target) else w.wrong_alert
+        factors[node] = Factors(s, own, relay)
+    paths = [*edges, *_extra(case, fault, kinds)]
+    ranking = weigh(paths, factors, target, constants=c)
+    found = []
+    for candidate in ranking.candidates:
+        if kinds.get(candidate.node) in fault.origins:
+            found.append(_typed(case, fault, candidate, signs, target, kinds, w))
+    return found
+
+
+def _own(shown: Mapping[str, Sign], fault: Fault, kind: str, generic: bool, c: Constants, w: Weights) -> float:
+    """What the node itself says about being where this fault began."""
+    if generic:
+        seen = [s.nats for s in shown.values()]
+        return max(_mean(seen), c.culprit_floor) if seen else c.unseen_culprit
+    seen = evidence(shown, fault.own)
+    own = max(_mean(seen), w.calm_own) if seen else w.blind_own
+    held = sum(max(n, 0.0) for n in evidence(shown, fault.calm))
+    return own - w.moved_calm * min(held, 6.0)
+
+
+def _fits(case: Case, fault: Fault, kind: str, target: str) -> bool:
+    """Whether the alert is of a sign that this kind of fault moves."""
+    if fault.cause == "unknown":
+        return True
+    role = next((s.role for s in case.series if s.node == target and s.metric == case.alert.get("metric")), None)
+    if role is None:
+        return True
+    roles = {r.rstrip("+-") for r in (*fault.effects.get(kind, ()), *(fault.own if kind in fault.origins else ()))}
+    return role.name in roles
+
+
+def _extra(case: Case, fault: Fault, kinds: Mapping[str, str]) -> list[tuple[str, str, float | None]]:
+    """Ways that only this kind of fault takes: a monitor misjudges what it observes; a store serves its views."""
+    if fault.cause == "monitor_fault":
+        return [(e.target, e.source, 0.6) for e in case.edges if e.kind == "observes"]
+    if fault.cause == "online_store_miss":
+        fed: dict[str, set[str]] = {}
+        for e in case.edges:
+            if kinds.get(e.source) == "feature_view":
+                fed.setdefault(e.target, set()).add(e.source)
+        return [(e.source, view, 0.6) for e in case.edges if kinds.get(e.source) == "feature_store" for view in fed.get(e.target, ())]
+    return []
+
+
+def _typed(case: Case, fault: Fault, candidate: Candidate, signs: Mapping[str, Mapping[str, Sign]], target: str,
+           kinds: Mapping[str, str], w: Weights) -> Typed:  # fmt: skip
+    parts = list(candidate.parts)
+    if candidate.node == target and not _fits(case, fault, kinds[target], target):
+        parts.append((target, "not what alerted", w.wrong_alert))
+    parts.append((candidate.node, f"how often: {fault.cause}", fault.prior))
+    return Typed(fault, candidate.node, sum(p[2] for p in parts), 0.0, parts)

@@ -1,0 +1,86 @@
+"""How each kind of fault shows: at the node where it begins, at what lies downstream, and what it leaves alone.
+
+One row a kind, from the catalogue of ML failures (Papasian & Underwood 2020; Breck et al. 2019; Sculley et al. 2015;
+public post-mortems). Roles are those of `metrics.role_described`; "+", "-" after a role says which way it goes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """`origins`: node kinds where it can begin. `own`: telling roles there; `effects`: kind -> roles downstream;
+    `calm`: roles that it does not move at its origin; `prior`: nats, from how often such outages happen."""
+
+    cause: str
+    origins: tuple[str, ...]
+    own: tuple[str, ...]
+    effects: dict[str, tuple[str, ...]]
+    calm: tuple[str, ...] = ()
+    prior: float = 0.0
+    benign: bool = False
+
+
+_SCORES = ("score_mean", "score_high", "psi", "action_rate")
+_HURT = ("quality", "calibration")
+_MODEL = (*_SCORES, *_HURT)
+_SERVICE = ("action_rate", "quality", "business")
+_MOVED = ("mean", "median", "high", "psi")
+
+
+def _data(table: tuple[str, ...], view: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Effects of broken data on its way through tables and views into models and services."""
+    return {"table": table, "feature_view": view, "model": _MODEL, "service": _SERVICE}
+
+
+FAULTS: tuple[Fault, ...] = (
+    Fault("sentinel_default", ("source",), ("top_share+", "mean"), _data(("top_share+", "mean"), ("top_share+", *_MOVED)),
+          ("schema", "rows", "nulls+", "duplicates+"), 0.3),
+    Fault("schema_change", ("source", "table"), ("schema", "nulls+"),
+          _data(("nulls+", "schema", "mean", "staleness+"), ("nulls+", "staleness+", *_MOVED))
+          | {"ingest_job": ("status+", "rows_out-"), "feature_job": ("status+", "rows_out-")}, ("duplicates+",), 0.2),
+    Fault("unit_change", ("source", "feature_job"), ("mean",), _data(("mean",), ("spread", *_MOVED)),
+          ("schema", "nulls+", "rows", "top_share+", "status+", "lag+", "rows_out"), 0.3),
+    Fault("logging_experiment", ("source",), ("nulls+", "mean"), _data(("nulls+", "mean"), ("nulls+", *_MOVED)),
+          ("schema", "rows", "duplicates+", "staleness+"), 0.0),
+    Fault("duplicate_events", ("ingest_job",), ("rows_out+",), _data(("duplicates+", "rows+"), _MOVED)
+          | {"feature_job": ("rows_in+", "rows_out+")}, ("status+", "rows_in"), 0.0),
+    Fault("partial_data", ("ingest_job",), ("rows_out-", "status+", "lag+"),
+          _data(("rows-", "staleness+", "late_rows+"), ("nulls+", *_MOVED)) | {"feature_job": ("rows_in-", "rows_out-")}, (), 0.0),
+    Fault("category_encoding", ("source",), ("distinct", "unseen+", "top_share-", "mean"),
+          _data(("distinct", "top_share-", "mean"), ("unseen+", "distinct", "top_share-", *_MOVED)),
+          ("schema", "rows", "nulls+"), 0.0),
+    Fault("stale_feature_job", ("feature_job",), ("status+", "lag+", "rows_out-", "duration+"),
+          _data((), ("staleness+", "psi", "mean")), (), 0.1),
+    Fault("online_store_miss", ("feature_store",), ("store_miss+",),
+          {"feature_view": ("store_miss+", "skew+"), "model": _MODEL, "service": _SERVICE}, ("latency+",), 0.1),
+    Fault("training_serving_skew", ("feature_job", "service"), ("skew+",),
+          {"feature_view": ("skew+",), "model": _MODEL, "service": _SERVICE}, ("status+", "lag+", "rows_out", "pool_gap+"), 0.0),
+    Fault("feature_file_limit", ("feature_job",), ("rows_out+", "duration+"),
+          {"feature_view": ("distinct+", "mean"), "model": (), "service": ("errors+", "fallback+", "latency+", *_SERVICE)},
+          ("status+",), 0.0),
+    Fault("bad_model_version", ("training_job",), ("rows_in-", "rows_out-", "duration-"),
+          {"model": ("version", "train_rows-", "model_age", *_MODEL), "service": _SERVICE}, (), 0.0),
+    Fault("wrong_artefact", ("service",), ("action_rate",), {"service": _SERVICE}, ("pool_gap+", "version_mix", "latency+",
+          "errors+", "fallback+"), -0.3),
+    Fault("training_stopped", ("training_job",), ("status+", "rows_out-"), {"model": ("model_age+", *_HURT), "service": _SERVICE},
+          (), -0.3),
+    Fault("threshold_change", ("model",), ("action_rate",), {"service": ("action_rate", "business")},
+          ("score_mean", "psi+", "quality", "calibration"), 0.2),
+    Fault("runtime_regression", ("service",), ("pool_gap+", "version_mix"), {"service": ("quality", "business")},
+          ("errors+", "latency+"), 0.0),
+    Fault("latency_fallback", ("service", "feature_store"), ("latency+", "fallback+"),
+          {"service": ("latency+", "fallback+", "quality", "business")}, ("pool_gap+", "version_mix", "store_miss+"), 0.3),
+    Fault("mixed_rollout", ("service",), ("version_mix", "pool_gap+", "errors+"), {"service": ("errors+", *_SERVICE)}, (), 0.0),
+    Fault("late_labels", ("label_job",), ("label_count-", "rows_out-", "rows_in-", "status+"),
+          {"model": _HURT, "service": ("quality", "business")}, ("base_rate",), 0.0),
+    Fault("label_definition", ("label_job",), ("base_rate",), {"model": _HURT, "service": ("quality",)}, ("label_count-",), 0.0),
+    Fault("covariate_drift", ("source",), ("mean", "rows+"), _data(("mean", "rows+"), _MOVED),
+          ("schema", "nulls+", "duplicates+"), -0.2),
+    Fault("concept_drift", ("model", "source"), ("quality", "calibration"), {"model": _HURT, "service": ("quality", "business")},
+          ("score_mean", "psi+", "version", "action_rate"), -0.2),
+    Fault("monitor_fault", ("monitor",), ("reference_age", "checks-"), {"feature_view": ("psi+",), "model": ("psi+",)}, (), 0.0),
+    Fault("unknown", ("source", "table", "ingest_job", "feature_job", "feature_view", "feature_store", "model", "service",
+          "label_job", "training_job"), (), {}, (), -1.0),
+)  # fmt: skip
