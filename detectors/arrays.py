@@ -16,6 +16,7 @@ FINE = 9
 COARSE = 16
 LONG = 64
 CELLS = 48
+SPECIALS = 4
 GROUPS = 4
 """data_drift, quality, prediction_drift, latency"""
 SAMPLE = 256
@@ -29,15 +30,16 @@ class Ref(NamedTuple):
     off: np.ndarray  # i8[C+1]
     group: np.ndarray  # i8[C]
     weight: np.ndarray  # f8[C] sums to one within each group
-    special_weight: np.ndarray  # f8[C] sums to 1/3 over features
+    special_weight: np.ndarray  # f8[C] sums to 1/2 over features
     ranged: np.ndarray  # u1[C] whether first and last proper bin lie outside the reference's range
     value_row: np.ndarray  # i8[C] row of the column in X, or -1
     p: np.ndarray  # f8[T] shares of the reference
     season: np.ndarray  # i8[C] offset of the column's bins in `cell`, or -1
     cell: np.ndarray  # f4[CELLS, K] shares per hour of day and day type
     deff: np.ndarray  # f8[LEVELS, C] design effect of a window of 2**k blocks
-    deff_special: np.ndarray  # f8[3, LEVELS, C] the same of null, unseen and out-of-range counts
-    p_special: np.ndarray  # f8[3, C]
+    deff_special: np.ndarray  # f8[SPECIALS, LEVELS, C] the same of null, unseen, out-of-range and far-off counts
+    p_special: np.ndarray  # f8[SPECIALS, C]
+    m_special: np.ndarray  # f8[SPECIALS, C] effective rows of the reference for them
     m: np.ndarray  # f8[C] effective rows of the reference
     rate: np.ndarray  # f8[1] rows per second of the reference while busy; 0 unknown
     clip: np.ndarray  # f8[2, V] values are held within these for block means
@@ -62,7 +64,7 @@ class State(NamedTuple):
     sum_cell: np.ndarray  # i4[LEVELS, CELLS]
     sum_rows: np.ndarray  # i8[LEVELS]
     evidence: np.ndarray  # f8[LEVELS, C] log evidence, as last computed
-    special: np.ndarray  # f8[3, LEVELS, C]
+    special: np.ndarray  # f8[SPECIALS, LEVELS, C]
     jump: np.ndarray  # f8[C] log evidence of a step in the last two blocks
     means: np.ndarray  # f8[3, C] of the last three blocks
     total: np.ndarray  # f8[GROUPS]
@@ -79,7 +81,7 @@ def new_state(bins: int, columns: int, values: int) -> State:
         np.zeros((RING, bins), np.uint8), np.zeros((RING, CELLS), np.uint8), np.zeros(RING, np.int64),
         np.zeros((LONG, bins), np.int32), np.zeros((LONG, CELLS), np.int32), np.zeros(LONG, np.int64), np.zeros(LONG),
         np.zeros((2, RING)), np.zeros((LEVELS, bins), np.int32), np.zeros((LEVELS, CELLS), np.int32),
-        np.zeros(LEVELS, np.int64), np.full((LEVELS, columns), QUIET), np.full((3, LEVELS, columns), QUIET),
+        np.zeros(LEVELS, np.int64), np.full((LEVELS, columns), QUIET), np.full((SPECIALS, LEVELS, columns), QUIET),
         np.full(columns, QUIET), np.full((3, columns), np.nan), np.zeros(GROUPS), np.zeros(4, np.int64),
         np.zeros(bins, np.int64), np.zeros((5, values)), np.zeros((values, SAMPLE)), np.array([0, 1], np.int64),
     )  # fmt: skip

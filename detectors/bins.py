@@ -1,8 +1,9 @@
 """Fixed bins of one signal, cut from the reference, and the way from raw values to bin numbers.
 
-Numbers: bins at the reference's deciles, one bin below its least value and one above its greatest, then null, then
-"other type". Few distinct numbers (20 or less) get a bin each. Categories: the most frequent levels, one for the other
-known ones, then null, then unseen. Quantiles and not equal widths: one outlier must not blind the bins.
+Numbers: bins at the reference's deciles; two bins below its least value, the outer one farther off than its whole
+range, and two above its greatest; then null, then "other type". Few distinct numbers (20 or less) get a bin each.
+Categories: the most frequent levels, one for the other known ones, then null, then unseen. Quantiles and not equal
+widths: one outlier must not blind the bins.
 """
 
 from __future__ import annotations
@@ -47,8 +48,18 @@ class Bins(Struct, frozen=True, kw_only=True):
     def unseen(self) -> int:
         return self.size - 1
 
+    def shown(self, counts: Sequence[float]) -> list[float]:
+        """Counts as people see them: what is far off is joined to what is out of range."""
+        c = [float(n) for n in counts]
+        return [c[0] + c[1], *c[2:-4], c[-4] + c[-3], *c[-2:]] if len(self.cuts) > 3 else c
+
     def histogram(self, counts: Sequence[float]) -> Histogram:
-        return Histogram(counts=[float(c) for c in counts], cuts=self.cuts, levels=self.levels)
+        cuts = self.cuts[1:-1] if len(self.cuts) > 3 else self.cuts
+        return Histogram(counts=self.shown(counts), cuts=cuts, levels=self.levels)
+
+    def histogram_labels(self) -> list[str]:
+        """One label per shown bin."""
+        return self.histogram([0.0] * self.size).labels()
 
     def table(self) -> dict[str, int]:
         """Level -> bin, for categories."""
@@ -60,7 +71,7 @@ class Bins(Struct, frozen=True, kw_only=True):
 
 
 def number_bins(values: np.ndarray) -> Bins:
-    """Bins for finite numbers: at most 12 (or one per distinct number), null and other type beside."""
+    """Bins for finite numbers: at most 14 (or four and one per distinct number), null and other type beside."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return Bins(kind="number", cuts=[])
@@ -70,7 +81,11 @@ def number_bins(values: np.ndarray) -> Bins:
         if len(distinct) <= FEW
         else np.unique(np.quantile(finite, np.arange(1, 10) / 10, method="inverted_cdf"))
     )
-    cuts = np.unique(np.concatenate([[np.nextafter(distinct[0], -np.inf)], inner, [distinct[-1]]]))
+    low, high = float(distinct[0]), float(distinct[-1])
+    reach = min(max(high - low, 1e-9 * max(abs(low), abs(high)), 1e-300), 1e308)
+    most = np.finfo(float).max
+    ends = [max(low - reach, -most), np.nextafter(low, -np.inf)], [high, min(high + reach, most)]
+    cuts = np.unique(np.concatenate([ends[0], inner[(inner >= low) & (inner < high)], ends[1]]))
     return Bins(kind="number", cuts=[float(c) for c in cuts])
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from core.statistics import corrected_psi
 from detectors import bins as bin_maker
 from detectors.baseline import Column, Reference
 from detectors.options import Options
@@ -15,6 +16,15 @@ from detectors.rows import Rows
 GROUP = {"feature": 0, "relation": 0, "score": 2, "confidence": 2, "latency": 3}
 KINDS = ("data_drift", "quality", "prediction_drift", "latency")
 _EMPTY = np.zeros(0)
+
+
+def special_worth(column: Column) -> list[float]:
+    """Effective rows of the reference for each special count: its rows over the largest design effect of that count.
+
+    What is out of range is judged by the column's own; what is far off has no business to be there at all.
+    """
+    rows = sum(column.counts)
+    return [max(rows / (column.whole if kind == 2 else deff[-1]), 1.0) for kind, deff in enumerate(column.deff_special)]
 
 
 class Compiled:
@@ -31,6 +41,9 @@ class Compiled:
         self.sizes = np.array([c.bins.size for c in self.columns], np.int64)
         self.off = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
         self.counts = np.array([n for c in self.columns for n in c.counts])
+        self.shown = [c.bins.shown(c.counts) for c in self.columns]
+        self.shown_cuts = [c.bins.cuts[1:-1] if len(c.bins.cuts) > 3 else c.bins.cuts for c in self.columns]
+        self._join()
         self.cuts = np.array([cut for i in self.number for cut in self.columns[i].bins.cuts])
         self.cut_off = np.concatenate([[0], np.cumsum([len(self.columns[i].bins.cuts) for i in self.number])]).astype(
             np.int64
@@ -51,6 +64,27 @@ class Compiled:
         self.relation_out = np.array([self.row[name] for name, _ in pairs if name in self.row], np.int64)
         self.relation_pick = np.array([r for name, r in pairs if name in self.row], np.int64)
         return relation
+
+    def _join(self) -> None:
+        """Where each flat bin goes in the shown bins (`Bins.shown`), for all columns at once."""
+        to, first = [], 0
+        for column in self.columns:
+            inner = [0, *range(column.bins.size - 4), column.bins.size - 5, column.bins.size - 4, column.bins.size - 3]
+            where = inner[: column.bins.size - 2] + inner[-2:] if len(column.bins.cuts) > 3 else range(column.bins.size)
+            to += [first + w for w in where]
+            first += len(column.bins.shown(column.counts))
+        self.join = np.array(to, np.int64)
+        self.shown_sizes = np.array([len(s) for s in self.shown], np.int64)
+        self.shown_off = np.concatenate([[0], np.cumsum(self.shown_sizes)]).astype(np.int64)
+        self.shown_counts = np.array([n for s in self.shown for n in s])
+
+    def joined(self, flat: np.ndarray) -> np.ndarray:
+        """Flat counts of all columns in the shown bins."""
+        return np.bincount(self.join, weights=flat, minlength=len(self.shown_counts))
+
+    def effect(self, c: int, counts: np.ndarray, deff: float) -> float:
+        """Corrected PSI of one column's counts."""
+        return corrected_psi(self.shown[c], self.columns[c].bins.shown(counts.tolist()), deff)
 
     def _importance(self, options: Options) -> np.ndarray:
         """Sums to one over the features; half of it equal, so that no feature goes unwatched."""
@@ -88,25 +122,41 @@ class Compiled:
         numbers = [columns[i] for i in self.number]
         return Ref(
             self.off, np.array([GROUP[c.family] for c in columns], np.int64), self.importance,
-            quality * np.where(feature, 1 / (3 * max(feature.sum(), 1)), 0.0),
-            np.array([c.bins.kind == "number" and bool(c.bins.cuts) for c in columns], np.uint8),
+            quality * np.where(feature, 1 / (2 * max(feature.sum(), 1)), 0.0),
+            np.array([c.bins.kind == "number" and len(c.bins.cuts) > 3 for c in columns], np.uint8),
             np.array([self.row.get(c.signal, -1) for c in columns], np.int64),
             np.concatenate(share) if share else _EMPTY, np.array([place.get(c.signal, -1) for c in columns], np.int64),
             np.ascontiguousarray(cell), np.ascontiguousarray(self.deff),
             np.array([c.deff_special for c in columns]).transpose(1, 2, 0).copy(),
             np.array([c.expected_special for c in columns]).T.copy(),
+            np.array([special_worth(c) for c in columns]).T.copy(),
             np.array([max(sum(c.counts) / c.whole, 1.0) for c in columns]), np.array([self.reference.rate]),
             np.array([c.clip for c in numbers]).T.reshape(2, len(numbers)).copy(),
             np.array([c.step for c in columns]).T.copy(), np.array(self.reference.gap), uses, self._clock(),
         )  # fmt: skip
+
+    def _filled(self, found: np.ndarray, row: int) -> np.ndarray:
+        """Residuals, those that lack an input filled by the reference's deciles in turn: nulls are told as nulls."""
+        holes = np.isnan(found)
+        if holes.any():
+            for r, v in enumerate(self.relation_out):
+                at = np.flatnonzero(holes[r])
+                cuts = self.cuts[self.cut_off[v] + 1 : self.cut_off[v + 1] - 1]
+                if len(at) and len(cuts) > 1:
+                    middle = (cuts[1:] + cuts[:-1]) / 2
+                    found[r, at] = middle[(row + at) % len(middle)]
+        return found
 
     def _clock(self) -> np.ndarray:
         """The columns that tell the hour best, four at most: they say whether the clocks were moved."""
         telling = [i for i, c in enumerate(self.columns) if c.season is not None and c.season_gain > 0.05]
         return np.array(sorted(telling, key=lambda i: -self.columns[i].season_gain)[:4], np.int64)
 
-    def encode(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-        """(codes i2[C, n], numbers f8[V, n]) of a batch. A column that did not come is null throughout."""
+    def encode(self, rows: Rows, row: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """(codes i2[C, n], numbers f8[V, n]) of a batch that begins at the version's `row`.
+
+        A column that did not come is null throughout.
+        """
         from detectors.kernel import bin_numbers
 
         n = len(rows)
@@ -125,7 +175,7 @@ class Compiled:
                     wrong.append((i, mask))
         if self.relation is not None:
             found = residuals(self.relation, numbers[self.relation_in])
-            numbers[self.relation_out] = found[self.relation_pick]
+            numbers[self.relation_out] = self._filled(found[self.relation_pick], row)
         binned = np.empty((len(self.number), n), np.int16)
         bin_numbers(numbers, self.cuts, self.cut_off, self.null, binned)
         codes[self.number] = binned

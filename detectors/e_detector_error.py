@@ -15,8 +15,8 @@ ODDS = (1.3, 1.6, 2.0, 3.0, 5.0, 10.0)
 class ErrorEDetector(Detector):
     """Shiryaev-Roberts sums over a grid of odds against the upper confidence bound of the reference's rate.
 
-    Fires when their mean reaches the mean time between false alarms, in rows. Dependent rows are weighed down by the
-    design effect: each likelihood ratio is raised to one over it, the bound widens with it. Constant memory.
+    Fires when their mean reaches the mean time between false alarms, here in rows. Dependent rows are weighed down by
+    the design effect: each likelihood ratio is raised to one over it, the bound widens with it. Constant memory.
     Sources: Shin, Ramdas and Rinaldo (2023), "E-detectors"; Pollak (1985) for the Shiryaev-Roberts sum.
 
     >>> still = Learned(counts=np.zeros(0), values=np.repeat([0.0, 1.0], [900, 100]), deff=np.ones(1), worth=1000.0)
@@ -37,7 +37,7 @@ class ErrorEDetector(Detector):
         self.deff = float(max(learned.deff.max(), 1.0)) if len(learned.deff) else 1.0
         worth = max(learned.worth, 1.0)
         spread = math.sqrt(max(self.rate * (1 - self.rate), 1 / worth) / worth)
-        self.bound = min(max(self.rate + 2.0 * spread, 1.0 / worth), 0.98)
+        self.bound = min(max(self.rate + 1.5 * spread, 1.0 / worth), 0.98)
         odds = self.bound / (1 - self.bound)
         rates = [o * odds / (1 + o * odds) for o in ODDS]
         self.hit = [math.log(q / self.bound) / self.deff for q in rates]
@@ -52,7 +52,8 @@ class ErrorEDetector(Detector):
         self.start = [0] * len(ODDS)
 
     def update(self, data: np.ndarray) -> Finding | None:
-        limit = self.arl * BLOCK
+        # Dependent rows make the sum less exact: their mean time between false alarms is counted in blocks.
+        limit = self.arl * (BLOCK if self.deff > 1.05 else 1)
         sums, walk, start = self.sums, self.walk, self.start
         for value in data.tolist():
             if value != value:

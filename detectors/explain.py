@@ -6,16 +6,16 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from msgspec import Struct
 from msgspec.structs import replace
 
 from core.findings import Detection, MovedBin
-from core.statistics import corrected_psi, shares
+from core.statistics import shares
 from detectors import distances
 from detectors.base import Finding
 from detectors.compiled import GROUP, KINDS
+from detectors.fault import MOST, Told, at_fault
+from detectors.onset import onset
 from detectors.summary import level_summary, number_summary
-from detectors.trial import evidence
 
 if TYPE_CHECKING:
     from detectors.watch import Trouble, Watch
@@ -24,18 +24,6 @@ BLOCK = 25
 WEEK = 604_800.0
 LISTED = 0.05
 """Share of false ones among the listed signals (e-BH: Wang and Ramdas 2022; Benjamini and Hochberg 1995)."""
-MOST = 12
-DEPLOY_CHANCE = 1e-3
-"""Chance of a false alarm by the step test at one deployment, over all columns (Bonferroni)."""
-
-
-class Told(Struct, kw_only=True):
-    """A detection, the column it came from, and the level of the window it was seen in."""
-
-    detection: Detection
-    column: int
-    level: int
-    log_e: float
 
 
 def alarm(watch: Watch, group: int, total: float, limit: float) -> list[Told]:
@@ -43,19 +31,15 @@ def alarm(watch: Watch, group: int, total: float, limit: float) -> list[Told]:
     compiled, state = watch.compiled, watch.state
     candidates = []
     for c, column in enumerate(compiled.columns):
-        feature = compiled.ref.special_weight[c] > 0
         if GROUP[column.family] == group:
             log_e, level = _strongest(state.evidence[:, c], float(state.jump[c]))
-            if not feature:
-                ranged, at = _strongest(state.special[:, :, c].max(axis=0), -math.inf)
-                log_e, level = max((log_e, level), (ranged, at))
-            candidates.append((log_e, c, level, -1))
-        if group == 1 and feature:
-            for kind in range(3):
-                log_e, level = _strongest(state.special[kind, :, c], -math.inf)
-                candidates.append((log_e, c, level, kind))
+            outside, at = _strongest(state.special[2:, :, c].max(axis=0), -math.inf)
+            candidates.append((*max((log_e, level), (outside, at)), c, -1))
+        if group == 1 and compiled.ref.special_weight[c] > 0:
+            for kind in range(2):
+                candidates.append((*_strongest(state.special[kind, :, c], -math.inf), c, kind))
     told = []
-    for log_e, c, level, kind in listed(candidates):
+    for log_e, level, c, kind in listed(candidates):
         one = _special(watch, c, level, kind, total, limit) if kind >= 0 else _binned(watch, c, level, total, limit)
         if one is not None:
             told.append(Told(detection=one, column=c, level=level, log_e=log_e))
@@ -117,15 +101,15 @@ def _binned(watch: Watch, c: int, level: int, total: float, limit: float) -> Det
     first, last = compiled.off[c], compiled.off[c + 1]
     counts = state.sums[level, first:last].astype(float)
     reference, deff = compiled.counts[first:last], float(compiled.deff[level, c])
-    effect = corrected_psi(reference.tolist(), counts.tolist(), deff)
+    effect = compiled.effect(c, counts, deff)
     if effect < watch.options.min_effect:
         return None
     column = compiled.columns[c]
     signal, kind = named(column.signal, reference, counts)
     row, at = onset(watch, c, level)
-    return _detection(
+    return detection(
         watch, c, signal, kind or KINDS[GROUP[column.family]], "e_detector", math.log10(max(total, 1e-300)),
-        math.log10(limit), effect, counts, row, at, detail=_detail(watch, column.signal),
+        math.log10(limit), effect, counts, row, at, detail=detail(watch, c, counts),
     )  # fmt: skip
 
 
@@ -143,11 +127,15 @@ def named(signal: str, reference: np.ndarray, counts: np.ndarray) -> tuple[str, 
     return signal, ""
 
 
-def _detail(watch: Watch, signal: str) -> str:
-    head, _, name = signal.partition(":")
+def detail(watch: Watch, c: int, counts: np.ndarray) -> str:
+    """What a reader should know beside the numbers: a broken relation, or how much lies out of the baseline's range."""
+    head, _, name = watch.compiled.columns[c].signal.partition(":")
     relation = watch.compiled.reference.relation
     if head != "relation" or relation is None:
-        return ""
+        if not watch.compiled.ref.ranged[c]:
+            return ""
+        outside = float(counts[0] + counts[1] + counts[-3] + counts[-4]) / max(float(counts.sum()), 1.0)
+        return f"{100 * outside:.0f}% of the rows lie outside the baseline's range" if outside >= 0.05 else ""
     weights = np.abs(np.array(relation.weights[relation.named.index(f"feature:{name}")]))
     others = [
         relation.inputs[i].partition(":")[2] for i in np.argsort(-weights) if relation.inputs[i] != f"feature:{name}"
@@ -155,76 +143,39 @@ def _detail(watch: Watch, signal: str) -> str:
     return f"{name} no longer agrees with {', '.join(others[:3])}"
 
 
-def at_fault(watch: Watch, told: list[Told]) -> list[Told]:
-    """One line per signal, and of broken relations those that the largest does not explain (see relation.py)."""
-    broken = [t for t in told if watch.compiled.columns[t.column].family == "relation"]
-    innocent: set[int] = set()
-    if broken:
-        shift = {t.column: _shift(watch, t.column) for t in broken}
-        lead = max(broken, key=lambda t: abs(shift[t.column]))
-        for other in broken:
-            explained = shift[lead.column] * _share(watch, lead.column, other.column)
-            if other is not lead and abs(shift[other.column] - explained) <= 0.5 * abs(shift[other.column]):
-                innocent.add(id(other))
-    first: dict[str, Told] = {}
-    for one in sorted(told, key=lambda t: -t.log_e):
-        if id(one) in innocent:
-            continue
-        known = first.get(one.detection.signal)
-        if known is None:
-            first[one.detection.signal] = one
-        elif watch.compiled.columns[known.column].family == "relation" and known.column != one.column:
-            known.detection = _merged(
-                one.detection, known.detection
-            )  # the plain signal's numbers, the relation's words
-            known.column = one.column
-    return list(first.values())
+_SPECIAL = (("nulls", "is null"), ("unseen", "has values never seen, or of another type,"))
 
 
-def _merged(plain: Detection, relation: Detection) -> Detection:
-    return replace(plain, detail=relation.detail, onset=min(plain.onset, relation.onset),
-                   onset_row=min(plain.onset_row, relation.onset_row))  # fmt: skip
+def _hits(counts: np.ndarray, kind: int) -> float:
+    """Rows that are null or unseen."""
+    return float(counts[-2 + kind])
 
 
-def _shift(watch: Watch, c: int) -> float:
-    """How far the last blocks of a relation lie from the reference, in the reference's standard deviations."""
-    means = watch.state.means[:, c]
-    seen = means[np.isfinite(means)]
-    summary = watch.compiled.columns[c].summary
-    if not len(seen):
-        return 0.0
-    return float((seen[-1] - (summary.mean or 0.0)) / max(summary.std or 1.0, 1e-9))
-
-
-def _share(watch: Watch, lead: int, other: int) -> float:
-    relation = watch.compiled.reference.relation
-    names = [f"feature:{watch.compiled.columns[c].signal.partition(':')[2]}" for c in (lead, other)]
-    at = relation.inputs.index(names[0])
-    own = relation.weights[relation.named.index(names[0])][at]
-    return relation.weights[relation.named.index(names[1])][at] / own
-
-
-_SPECIAL = (
-    ("nulls", "is null"),
-    ("unseen", "has values never seen, or of another type,"),
-    ("range", "is out of the baseline's range"),
-)
+def _lasting(watch: Watch, c: int, kind: int, usual: float) -> bool:
+    """Whether it is worth a word: a fifth of 400 rows, a twentieth of 1,600. One sensor's nulls of an hour are not."""
+    first, last = watch.compiled.off[c], watch.compiled.off[c + 1]
+    for level, least in ((4, watch.options.warn_effect), (6, watch.options.min_effect)):
+        counts = watch.state.sums[level, first:last]
+        rows = (1 << level) * BLOCK
+        if _hits(counts, kind) / rows - usual >= least:
+            return True
+    return False
 
 
 def _special(watch: Watch, c: int, level: int, kind: int, total: float, limit: float) -> Detection | None:
-    """A quality detection: the share of null, unseen or out-of-range values rose by at least the least effect."""
+    """A quality detection: the share of null or unseen values rose, and by enough to matter."""
     compiled = watch.compiled
     column, first, last = compiled.columns[c], compiled.off[c], compiled.off[c + 1]
     counts = watch.state.sums[level, first:last].astype(float)
-    hits = counts[last - first - 2 + kind] if kind < 2 else counts[0] + counts[-3]
+    hits = _hits(counts, kind)
     share, usual = hits / max(counts.sum(), 1.0), column.expected_special[kind]
-    if share - usual < watch.options.min_effect or (kind == 2 and 0 in watch.troubles):
+    if not _lasting(watch, c, kind, usual):
         return None
     head, words = _SPECIAL[kind]
     name = column.signal.partition(":")[2]
     head = "type" if kind == 1 and column.bins.kind == "number" else head
     row, at = onset(watch, c, level)
-    return _detection(
+    return detection(
         watch,
         c,
         f"{head}:{name}",
@@ -240,89 +191,7 @@ def _special(watch: Watch, c: int, level: int, kind: int, total: float, limit: f
     )
 
 
-def boundary(watch: Watch) -> list[Told]:
-    """The step test at a change of version: first two blocks against the last one of the version before."""
-    ref, state = watch.compiled.ref, watch.state
-    tested = [c for c in range(len(watch.compiled.columns)) if ref.uses[1, c] and ref.step[2, c] > 0
-              and watch.compiled.columns[c].family in ("feature", "relation")]  # fmt: skip
-    told = []
-    newest = (state.blocks[0] - 1) % len(state.ring_rows)
-    if state.ring_time[1, newest] - watch.first_at > ref.gap[2]:
-        return []
-    for c in tested:
-        a, b, d = state.means[:, c]
-        usual = ref.step[0, c] + ref.step[1, c] * a
-        error = (b + d) / 2 - usual
-        if (
-            not math.isfinite(error)
-            or min(abs(b - usual), abs(d - usual)) < 0.5 * abs(error)
-            or (b - usual) * (d - usual) <= 0
-        ):
-            continue
-        z = abs(error) / ref.step[2, c]
-        chance = tail(z, float(ref.step[4, c]))
-        if abs(error) <= ref.step[5, c] or chance * len(tested) > DEPLOY_CHANCE:
-            continue
-        told.append(_stepped(watch, c, z, error, chance))
-    return at_fault(watch, sorted(told, key=lambda t: -t.log_e))[:MOST]
-
-
-def tail(z: float, freedom: float) -> float:
-    """Two-sided tail of Student's t, an upper bound good to a few percent for large z."""
-    h = (freedom + 1) / 2
-    front = math.exp(math.lgamma(h) - math.lgamma(freedom / 2)) / math.sqrt(freedom * math.pi)
-    return min(2 * front * freedom**h / freedom * z**-freedom, 1.0) if z > 0 else 1.0
-
-
-def _stepped(watch: Watch, c: int, z: float, error: float, chance: float) -> Told:
-    column = watch.compiled.columns[c]
-    first, last = watch.compiled.off[c], watch.compiled.off[c + 1]
-    counts = watch.state.sums[1, first:last].astype(float)
-    reference = watch.compiled.counts[first:last]
-    effect = corrected_psi(reference.tolist(), counts.tolist(), float(watch.compiled.deff[1, c]))
-    name = column.signal.partition(":")[2]
-    words = _detail(watch, column.signal) or f"{name} moved by {error:+.3g} from one block to the next"
-    detection = _detection(
-        watch,
-        c,
-        f"feature:{name}",
-        "data_drift",
-        "step",
-        z,
-        float(watch.compiled.ref.step[5, c] / watch.compiled.ref.step[2, c]),
-        max(effect, watch.options.min_effect),
-        counts,
-        0,
-        watch.first_at,
-        detail=words,
-    )
-    return Told(detection=detection, column=c, level=1, log_e=-math.log(max(chance, 1e-300)))
-
-
-def onset(watch: Watch, c: int, level: int) -> tuple[int, float]:
-    """(row, event time) at which the change most likely began: the start of the window with the most evidence."""
-    compiled, state = watch.compiled, watch.state
-    ring = len(state.ring_rows)
-    blocks = int(min(state.blocks[0], ring))
-    first, last = compiled.off[c], compiled.off[c + 1]
-    order = (int(state.blocks[0]) - 1 - np.arange(blocks)) % ring
-    counts = np.cumsum(state.ring[order, first:last].astype(float), axis=0)
-    share = np.tile(compiled.ref.p[first:last], (blocks, 1))
-    rows = np.cumsum(state.ring_rows[order])
-    deff = np.interp(np.log2(np.arange(1, blocks + 1)), np.arange(len(compiled.deff)), compiled.deff[:, c])
-    scaled = counts / deff[:, None]
-    found = evidence(scaled, share, 1.0, float(compiled.ref.m[c]))
-    back = int(found.argmax())
-    if level >= 9 and back == blocks - 1:
-        runs = min((1 << level) // 16, int(state.blocks[0]) // 16)
-        slot = (int(state.blocks[0]) // 16 - runs) % len(state.long_rows)
-        return max(watch.row - int(state.sum_rows[level]), 0), float(state.long_time[slot])
-    if watch.boundary and watch.row - rows[back] <= 2 * BLOCK:
-        return 0, watch.first_at
-    return max(watch.row - int(rows[back]), 0), float(state.ring_time[0, order[back]])
-
-
-def _detection(
+def detection(
     watch: Watch, c: int, signal: str, kind: str, detector: str, statistic: float, threshold: float, effect: float,
     counts: np.ndarray, row: int, at: float, detail: str = "",
 ) -> Detection:  # fmt: skip
@@ -332,8 +201,7 @@ def _detection(
     first, last = compiled.off[shown], compiled.off[shown + 1]
     if shown != c:
         counts = _same_window(watch, c, shown, counts)
-        effect = max(effect, corrected_psi(compiled.counts[first:last].tolist(), counts.tolist(),
-                                           float(compiled.deff[1, shown])))  # fmt: skip
+        effect = max(effect, compiled.effect(shown, counts, float(compiled.deff[1, shown])))
     reference = compiled.counts[first:last]
     current = _current_summary(watch, shown, counts)
     before, now = column.summary.mean, current.mean
@@ -356,7 +224,7 @@ def _detection(
         reference_histogram=column.bins.histogram(reference.tolist()),
         current_histogram=column.bins.histogram(counts.tolist()),
         moved=moved(column.bins, reference, counts),
-        scores=distances.scores(reference, counts),
+        scores=distances.scores(*(np.array(column.bins.shown(c.tolist())) for c in (reference, counts))),
         window_start=float(at),
         window_end=watch.last_at,
         false_alarms_per_week=per_week(watch),
@@ -396,8 +264,9 @@ def _current_summary(watch: Watch, c: int, counts: np.ndarray):  # type: ignore[
 
 def moved(bins, reference: np.ndarray, counts: np.ndarray) -> list[MovedBin]:  # type: ignore[no-untyped-def]
     """The three bins whose shares moved most."""
+    reference, counts = np.array(bins.shown(reference.tolist())), np.array(bins.shown(counts.tolist()))
     p, q = reference / max(reference.sum(), 1), counts / max(counts.sum(), 1)
-    labels = bins.histogram(counts.tolist()).labels()
+    labels = bins.histogram_labels()
     order = np.argsort(-np.abs(q - p))[:3]
     return [MovedBin(label=labels[i], reference=float(p[i]), current=float(q[i])) for i in order if q[i] != p[i]]
 

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import njit
 
-from detectors.arrays import CELLS, COARSE, FINE, GROUPS, LEVELS, LONG, QUIET, RING, SAMPLE
+from detectors.arrays import CELLS, COARSE, FINE, GROUPS, LEVELS, LONG, QUIET, RING, SAMPLE, SPECIALS
 
 
 @njit(cache=True, nogil=True)
@@ -93,15 +93,15 @@ def log_evidence_rate(hits, rows, p, scale, m):
 
 @njit(cache=True, nogil=True)
 def step_evidence(error, scale, freedom):
-    """Log evidence of a step: a Student t five to eighty times as wide against the reference's own prediction error."""
+    """Log evidence of a step: a Student t five to 20,000 times as wide against the reference's own prediction error."""
     z = abs(error) / scale
     h = (freedom + 1) / 2.0
     own = -h * math.log1p(z * z / freedom)
     mix = 0.0
-    for width in (5.0, 20.0, 80.0):
+    for width in (5.0, 20.0, 80.0, 320.0, 1_280.0, 5_120.0, 20_480.0):
         x = z / width
         mix += math.exp(-h * math.log1p(x * x / freedom)) / width
-    return max(math.log(mix / 3.0) - own, QUIET)
+    return max(math.log(mix / 7.0) - own, QUIET)
 
 
 @njit(cache=True, nogil=True)
@@ -151,20 +151,22 @@ def column_evidence(ref, state, k, c, scale, share):
 
 @njit(cache=True, nogil=True)
 def specials(ref, state, k, c, scale):
-    """Log evidence that nulls, unseen values or values out of range became more frequent."""
+    """Log evidence that nulls, unseen values, or values out of range or far off it became more frequent."""
     first, last = ref.off[c], ref.off[c + 1]
     rows = state.sum_rows[k]
-    for kind in range(3):
+    for kind in range(SPECIALS):
         if kind < 2:
             hits = state.sums[k, last - 2 + kind]
         elif ref.ranged[c]:
             hits = state.sums[k, first] + state.sums[k, last - 3]
+            if kind == 2:
+                hits += state.sums[k, first + 1] + state.sums[k, last - 4]
         else:
             hits = 0
         found = QUIET
         if hits > 0:
             by = min(1.0 / ref.deff_special[kind, k, c], scale * ref.deff[k, c])
-            found = log_evidence_rate(float(hits), float(rows), ref.p_special[kind, c], by, ref.m[c])
+            found = log_evidence_rate(float(hits), float(rows), ref.p_special[kind, c], by, ref.m_special[kind, c])
         state.special[kind, k, c] = found
 
 
@@ -341,17 +343,19 @@ def sum_evidence(ref, state):
         levels += 1
     for c in range(ref.off.shape[0] - 1):
         found = math.exp(min(state.jump[c], 600.0)) if state.jump[c] > QUIET else 0.0
-        special = 0.0
+        quality = 0.0
         for k in range(levels):
             if state.evidence[k, c] > QUIET:
                 found += math.exp(min(state.evidence[k, c], 600.0))
-            for kind in range(3):
+            for kind in range(SPECIALS):
                 if state.special[kind, k, c] > QUIET:
-                    special += math.exp(min(state.special[kind, k, c], 600.0))
-        if ref.special_weight[c] == 0.0:
-            found += special
+                    one = math.exp(min(state.special[kind, k, c], 600.0))
+                    if kind < 2:
+                        quality += one
+                    else:
+                        found += one
         state.total[ref.group[c]] += ref.weight[c] * found
-        state.total[1] += ref.special_weight[c] * special
+        state.total[1] += ref.special_weight[c] * quality
 
 
 @njit(cache=True, nogil=True)

@@ -11,7 +11,7 @@ from core.findings import Detection, Summary
 from detectors import base
 from detectors.baseline import ErrorReference
 from detectors.bins import truth_of
-from detectors.dispersion import rate_effects
+from detectors.dispersion import MARGIN
 from detectors.options import Options
 
 TRUE = frozenset({"true", "1", "1.0", "yes", "t"})
@@ -87,14 +87,40 @@ def learn_errors(errors: np.ndarray, task: str) -> ErrorReference:
     """The reference of the error from errors in event-time order (at least 50)."""
     errors = errors[np.isfinite(errors)]
     hits = (errors > cut_of(task, errors)).astype(float)
-    blocks = hits[: len(hits) // 25 * 25].reshape(-1, 25).sum(axis=1)
-    deff = rate_effects(blocks, np.full(len(blocks), 25.0), np.full(11, 2.0)) if len(blocks) else np.ones(11)
-    # Ten windows are the least from which a spread can be told.
-    measured = deff[: max(int(np.log2(max(len(blocks) / 10, 1))) + 1, 1)]
+    deff = error_deff(hits)
     return ErrorReference(
-        rows=len(errors), mean=float(errors.mean()), std=float(errors.std()), deff=float(measured.max()), task=task,
-        quality={"cut": cut_of(task, errors)},
+        rows=len(errors), mean=float(errors.mean()), std=float(errors.std()), deff=deff, task=task,
+        quality={"cut": cut_of(task, errors), "quiet": quiet_deff(hits, deff)},
     )  # fmt: skip
+
+
+def error_deff(hits: np.ndarray) -> float:
+    """Design effect of 0/1 errors: the largest over window lengths, 1 where it cannot be told from chance."""
+    blocks = hits[: len(hits) // 25 * 25].reshape(-1, 25).sum(axis=1)
+    p = hits.mean()
+    largest = 1.0
+    for k in range(8):
+        length = 1 << k
+        count = len(blocks) // length
+        if count < 8 or p <= 0 or p >= 1:
+            break
+        sums = blocks[: count * length].reshape(count, length).sum(axis=1)
+        ratio = float(((sums - 25 * length * p) ** 2).mean() / (25 * length * p * (1 - p)) / (1 - 1 / count))
+        if ratio > 1 + 2 * np.sqrt(2 / count):
+            largest = max(largest, MARGIN * ratio)
+    return largest
+
+
+def quiet_deff(hits: np.ndarray, deff: float) -> float:
+    """`deff`, raised until the reference's own errors would not raise half the evidence of an alarm."""
+    from detectors.e_detector_error import ErrorEDetector
+
+    for _ in range(30):
+        learned = base.Learned(counts=np.zeros(0), values=hits, deff=np.array([deff]), worth=len(hits) / deff)
+        if ErrorEDetector(learned, arl=1e3).update(hits) is None:
+            break
+        deff *= 1.3
+    return deff
 
 
 def cut_of(task: str, errors: np.ndarray) -> float:
@@ -133,7 +159,8 @@ class ErrorWatch:
         numbers = np.array([r.mean - r.std, r.mean + r.std])
         for name in self.options.watches("error"):
             values = share if name == "e_detector_error" or r.task != "regression" else numbers
-            learned = base.Learned(counts=np.zeros(0), values=values, deff=np.array([r.deff]), worth=worth)
+            deff = r.quality.get("quiet", r.deff) if name == "e_detector_error" else r.deff
+            learned = base.Learned(counts=np.zeros(0), values=values, deff=np.array([deff]), worth=worth)
             self.detectors[name] = base.load(name)(learned, self.options.arl_blocks)
 
     def when(self, row: int) -> float:

@@ -42,7 +42,7 @@ def learn(rows: Rows, *, tenant: str, model: str, version: str, source: str, lea
     )
     if relation is not None:
         inputs = np.stack([as_floats(rows.columns[name]) for name in relation.inputs])
-        for name, values in zip(relation.named, residuals(relation, inputs), strict=True):
+        for name, values in zip(relation.named, complete(residuals(relation, inputs)), strict=True):
             made = learn_column(f"relation:{name.partition(':')[2]}", values, at, cell, gap)
             columns += [made] if made is not None else []
     known = [c for c in columns if sum(c.counts) > c.counts[c.bins.null]]
@@ -61,6 +61,13 @@ def learn(rows: Rows, *, tenant: str, model: str, version: str, source: str, lea
 def as_floats(values: Any) -> np.ndarray:
     """float64 of a number column, NaN for null and other types."""
     return values if isinstance(values, np.ndarray) else bin_maker.numbers(values)[0]
+
+
+def complete(found: np.ndarray) -> np.ndarray:
+    """Residuals with those that lack an input filled by the deciles of the others in turn."""
+    middles = np.nanquantile(found, (np.arange(10) + 0.5) / 10, axis=1)
+    turn = middles[np.arange(found.shape[1]) % 10].T
+    return np.where(np.isnan(found), turn, found)
 
 
 def pace(at: np.ndarray) -> tuple[float, list[float]]:
@@ -143,7 +150,7 @@ def learn_column(signal: str, values: Any, at: np.ndarray, cell: np.ndarray, gap
 def _special(
     made: Bins, counts: np.ndarray, blocks: np.ndarray, deff: np.ndarray, whole: float
 ) -> tuple[list[float], list[list[float]]]:
-    """Expected shares and design effects of null, unseen and out-of-range counts.
+    """Expected shares and design effects of null, unseen, out-of-range and far-off counts.
 
     What the reference never shows is expected once in its rows; levels it shows once say how often new ones come
     (Good 1953, "The population frequencies of species").
@@ -152,9 +159,14 @@ def _special(
     once = float((counts[: made.null] == 1).sum()) if made.levels else 0.0
     once += sum(1 for _ in made.known)
     expected = [max(counts[made.null], 1.0) / rows, max(counts[made.unseen], once if made.levels else 0.0, 1.0) / rows,
-                2.0 * whole / rows]  # fmt: skip
+                2.0 * whole / rows, 2.0 / rows]  # fmt: skip
     size = np.full(len(blocks), float(BLOCK))
     unknown = np.clip(deff, 2.0, 6.0)
     nulls = dispersion.rate_effects(blocks[:, made.null], size, unknown)
     unseen = dispersion.rate_effects(blocks[:, made.unseen], size, unknown)
-    return [min(float(e), 0.999) for e in expected], [nulls.tolist(), unseen.tolist(), np.maximum(deff, 2.0).tolist()]
+    return [min(float(e), 0.999) for e in expected], [
+        nulls.tolist(),
+        unseen.tolist(),
+        np.maximum(deff, 2.0).tolist(),
+        unknown.tolist(),
+    ]

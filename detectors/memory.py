@@ -127,7 +127,7 @@ def thaw_version(model: Model, state: dict[str, Any], references: dict[str, Refe
     return version
 
 
-WATCH = ("row", "first_at", "last_at", "window_start", "window_end", "window_rows", "boundary")
+WATCH = ("row", "first_at", "last_at", "window_start", "window_end", "window_rows", "boundary", "hushed")
 
 
 def freeze_watch(watch: Watch) -> dict[str, Any]:

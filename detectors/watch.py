@@ -12,9 +12,9 @@ import numpy as np
 from msgspec import Struct
 
 from core.findings import Detection
-from core.statistics import corrected_psi
-from detectors import explain
+from detectors import deploy, explain
 from detectors.compiled import GROUP, KINDS, Compiled
+from detectors.fault import Told
 from detectors.options import Options
 from detectors.readers import Found, Readers
 from detectors.rows import Rows, cells
@@ -65,7 +65,8 @@ class Watch:
         self.troubles: dict[int, Trouble] = {}
         self.readers = Readers(compiled, options)
         self.hush = np.zeros(4)
-        """A group whose total passed the limit but showed no effect is asked again only above this."""
+        """A group whose total passed the limit but showed no effect is asked again above it, or eight blocks later."""
+        self.hushed = 0
         self.boundary = False
         """Whether the block means of the version before lead into this version's first ones."""
 
@@ -86,6 +87,8 @@ class Watch:
         """What each group's total must reach: the mean time between false alarms, less just after a deployment."""
         young = self.boundary and self.row <= self.options.deploy_rows
         limit = np.full(4, self.options.arl_blocks / (self.options.deploy_prior if young else 1.0))
+        if self.row >= self.hushed + 8 * BLOCK:
+            self.hush[:] = 0.0
         limit = np.maximum(limit, self.hush)
         for kind in self.troubles:
             limit[kind] = np.inf
@@ -97,7 +100,7 @@ class Watch:
 
         if not self.row:
             self.first_at = float(rows.at[0])
-        codes, numbers = self.compiled.encode(rows)
+        codes, numbers = self.compiled.encode(rows, self.row)
         cell = cells(rows.at)
         ends = np.append(np.arange(BLOCK, len(rows), BLOCK), len(rows))
         found: list[Detection] = []
@@ -164,7 +167,7 @@ class Watch:
         """Detections of the groups whose totals are at their limits, with their troubles opened."""
         found: list[Detection] = []
         if self.boundary and self.state.blocks[0] == 2 and 0 not in self.troubles:
-            found += self._tell(0, explain.boundary(self))
+            found += self._tell(0, deploy.boundary(self))
         limit = self.limits()
         for group in range(4):
             total = float(self.state.total[group])
@@ -172,11 +175,11 @@ class Watch:
                 continue
             told = self._tell(group, explain.alarm(self, group, total, float(limit[group])))
             if not told:
-                self.hush[group] = total * 10
+                self.hush[group], self.hushed = total * 10, self.row
             found += told
         return found
 
-    def _tell(self, group: int, told: list[explain.Told]) -> list[Detection]:
+    def _tell(self, group: int, told: list[Told]) -> list[Detection]:
         if not told:
             return []
         level = max(MIN_CALM, max(t.level for t in told[:1]))
@@ -243,4 +246,4 @@ class Watch:
         if not counts.sum():
             return 0.0
         deff = float(self.compiled.deff[level, column])
-        return corrected_psi(self.compiled.counts[first:last].tolist(), counts.tolist(), deff)
+        return self.compiled.effect(column, counts, deff)

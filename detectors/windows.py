@@ -54,13 +54,14 @@ def content(watch: Watch) -> Content:
     low = int(level)
     high = min(low + 1, len(compiled.deff) - 1)
     deff = compiled.deff[low] + (level - low) * (compiled.deff[high] - compiled.deff[low])
-    psi = corrected(compiled.counts, state.window, compiled.sizes, compiled.off[:-1], deff)
+    shown = compiled.joined(state.window)
+    psi = corrected(compiled.shown_counts, shown, compiled.shown_sizes, compiled.shown_off[:-1], deff)
     summaries = _summaries(watch)
     signals: dict[str, SignalWindow] = {}
     for c, column in enumerate(compiled.columns):
         if column.family == "relation":
             continue
-        counts = state.window[compiled.off[c] : compiled.off[c + 1]]
+        counts = shown[compiled.shown_off[c] : compiled.shown_off[c + 1]]
         v = compiled.row.get(column.signal)
         nulls = int(counts[-2])
         if v is None:
@@ -71,15 +72,15 @@ def content(watch: Watch) -> Content:
             summary = Summary(rows=rows, nulls=nulls, **summaries[v])
         signals[column.signal] = SignalWindow(
             summary=summary, psi=float(psi[c]),
-            histogram=Histogram(counts=counts.astype(float).tolist(), cuts=column.bins.cuts, levels=column.bins.levels),
-        )  # fmt: skip
-    shown = {
+            histogram=Histogram(counts=counts.tolist(), cuts=compiled.shown_cuts[c], levels=column.bins.levels),
+        )
+    effects = {
         column.signal: round(float(d), 3)
         for column, d in zip(compiled.columns, deff, strict=True)
         if column.signal in signals
     }
     return Content(
-        start=watch.window_start, end=watch.window_end, rows=rows, signals=signals, design_effect=shown, psi=psi
+        start=watch.window_start, end=watch.window_end, rows=rows, signals=signals, design_effect=effects, psi=psi
     )
 
 
