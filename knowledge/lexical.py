@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+KEPT = 2_000
+
 
 class Bm25:
     """Documents by slot number (small integers, reused after removal). `k1` saturates repetition, `b` discounts
@@ -23,6 +25,7 @@ class Bm25:
         self._slots: dict[str, array] = {}
         self._counts: dict[str, array] = {}
         self._terms: dict[int, tuple[str, ...]] = {}
+        self._earned: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self._lengths = np.zeros(64, dtype=np.float32)
         self._total = 0.0
 
@@ -39,12 +42,14 @@ class Bm25:
         for term, count in counts.items():
             self._slots.setdefault(term, array("i")).append(slot)
             self._counts.setdefault(term, array("f")).append(count)
+        self._earned.clear()
         self._terms[slot] = tuple(counts)
         self._lengths[slot] = len(tokens)
         self._total += len(tokens)
 
     def remove(self, slot: int) -> None:
         """Takes a document out; its slot may be used again."""
+        self._earned.clear()
         for term in self._terms.pop(slot):
             slots, counts = self._slots[term], self._counts[term]
             at = slots.index(slot)
@@ -61,17 +66,25 @@ class Bm25:
         A term's weight is saturated like a document's, so that a long alert text does not win by repetition.
         """
         out = np.zeros(len(self._lengths), dtype=np.float32)
-        if not self._terms:
-            return out
-        mean = max(self._total / len(self._terms), 1e-9)
         for term, weight in query.items():
-            if (slots := self._slots.get(term)) is None:
-                continue
-            at, count = np.frombuffer(slots, dtype=np.int32), np.frombuffer(self._counts[term], dtype=np.float32)
-            norm = self.k1 * (1 - self.b + self.b * self._lengths[at] / mean)
-            out[at] += weight * self.idf(term) * count * (self.k1 + 1) / (count + norm)
-            del at, count
+            if term in self._slots:
+                slots, earned = self._postings(term)
+                out[slots] += np.float32(weight * self.idf(term)) * earned
         return out
+
+    def _postings(self, term: str) -> tuple[np.ndarray, np.ndarray]:
+        """(slots, what the term earns there but for its rarity); kept until the index changes, for common words are
+        many.
+        """
+        if (known := self._earned.get(term)) is None:
+            slots = np.array(self._slots[term], dtype=np.int64)
+            count = np.array(self._counts[term], dtype=np.float32)
+            mean = max(self._total / len(self._terms), 1e-9)
+            norm = self.k1 * (1 - self.b + self.b * self._lengths[slots] / mean)
+            if len(self._earned) >= KEPT:
+                self._earned.clear()
+            known = self._earned[term] = slots, (count * (self.k1 + 1) / (count + norm)).astype(np.float32)
+        return known
 
     def idf(self, term: str) -> float:
         """How telling a term is: high for rare ones, near zero for one that is everywhere."""

@@ -8,7 +8,9 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 
 import msgspec
 from markdown_it import MarkdownIt
@@ -122,21 +124,29 @@ def parse(file: str, raw: bytes, known: Known | None = None) -> tuple[Runbook | 
 
 
 def files(root: Path) -> Iterator[Path]:
-    """Markdown files under a directory, in order, without hidden folders, README.md, names that begin with `_`, or
-    links that lead outside.
+    """The runbooks' paths under a directory, in order; see `listing`."""
+    return (Path(path) for _, path, _ in listing(root))
+
+
+def listing(root: Path | str, below: str = "") -> Iterator[tuple[str, str, os.stat_result]]:
+    """(name below the root, path, stat) of each Markdown file, in order, without hidden folders, README.md, names that
+    begin with `_`, or links that lead outside. One system call a file: a watched library is listed every few seconds.
     """
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
-        for name in sorted(names):
-            if (
-                not name.lower().endswith((".md", ".markdown"))
-                or name.startswith((".", "_"))
-                or name.lower() == "readme.md"
-            ):
-                continue
-            path = Path(folder, name)
-            if not path.is_symlink() or (path.is_file() and path.resolve().is_relative_to(root.resolve())):
-                yield path
+    with os.scandir(os.path.join(root, below)) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        name = entry.name
+        if name.startswith((".", "_")):
+            continue
+        with suppress(FileNotFoundError):  # removed between listing and looking: the next look agrees
+            if entry.is_dir(follow_symlinks=False):
+                yield from listing(root, os.path.join(below, name))
+            elif name.lower().endswith((".md", ".markdown")) and name.lower() != "readme.md":
+                if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(Path(root).resolve()):
+                    continue
+                stat = entry.stat()
+                if S_ISREG(stat.st_mode):
+                    yield os.path.join(below, name).replace(os.sep, "/"), entry.path, stat
 
 
 def load(roots: Path | Iterable[Path], known: Known | None = None) -> Library:
@@ -153,9 +163,8 @@ def load(roots: Path | Iterable[Path], known: Known | None = None) -> Library:
             raise FileNotFoundError(
                 f"runbook directory {str(root)!r} does not exist; create it, or set RUNBOOKS to the one you mean"
             )
-        for path in files(root):
-            file = path.relative_to(root).as_posix()
-            runbook, found = load_file(path, file, known)
+        for file, path, _ in listing(root):
+            runbook, found = load_file(Path(path), file, known)
             complaints += found
             if runbook and file in runbooks:
                 complaints.append(

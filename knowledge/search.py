@@ -1,7 +1,6 @@
 """The runbooks, searchable: hot, hybrid, and silent when nothing fits."""
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -20,7 +19,7 @@ from knowledge.fusion import FITS
 from knowledge.index import Index
 from knowledge.query import Query, asks, understood
 from knowledge.ranking import Found, heading, rank
-from knowledge.runbooks import Runbook, files, load_file
+from knowledge.runbooks import Runbook, listing, load_file
 from knowledge.shelf import Shelf, texts
 from knowledge.vectors import Vectors
 
@@ -62,6 +61,8 @@ class Runbooks:
             self.index.model = vectors.embedder.name
         self.shelf = Shelf()
         self.complaints: dict[str, tuple[Complaint, ...]] = {}
+        self.trouble = ""
+        """Why the last look at the disk failed, when it did; what was known is still searched."""
         self.without = self.without_index = ""
         """Why meaning is not searched, or not through the index, when that is so."""
         self._stats: dict[str, Stat] = {}
@@ -83,9 +84,13 @@ class Runbooks:
         that vanishes (a checkout being replaced) is waited for, and what was known stays.
         """
         while True:
-            with suppress(FileNotFoundError):
+            began = time.perf_counter()
+            try:
                 await asyncio.to_thread(self.refresh)
-            await asyncio.sleep(every)
+                self.trouble = ""
+            except OSError as broken:
+                self.trouble = str(broken)
+            await asyncio.sleep(max(every, 10 * (time.perf_counter() - began)))
 
     async def warm(self) -> None:
         """Loads runbooks, index and model, so that the first question does not wait for them."""
@@ -169,7 +174,7 @@ class Runbooks:
         for file, (path, stat) in seen.items():
             if self._stats.get(file) == stat:
                 continue
-            book, complaints = load_file(path, file, self.known)
+            book, complaints = load_file(Path(path), file, self.known)
             self.complaints[file], self._stats[file] = tuple(complaints), stat
             if book is None:
                 gone.append(file)
@@ -177,18 +182,15 @@ class Runbooks:
                 fresh.append(book)
         return fresh, [file for file in gone if file in self.shelf.books]
 
-    def _look(self) -> dict[str, tuple[Path, Stat]]:
-        seen: dict[str, tuple[Path, Stat]] = {}
+    def _look(self) -> dict[str, tuple[str, Stat]]:
+        seen: dict[str, tuple[str, Stat]] = {}
         for root in self.roots:
             if not root.is_dir():
                 raise FileNotFoundError(
                     f"no runbook directory {str(root)!r}; create it, or set RUNBOOKS to the one you mean"
                 )
-            for path in files(root):
-                with suppress(OSError):  # removed between listing and looking: the next look agrees
-                    stat = os.stat(path)
-                    place = (path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
-                    seen.setdefault(path.relative_to(root).as_posix(), place)
+            for file, path, stat in listing(root):
+                seen.setdefault(file, (path, (stat.st_mtime_ns, stat.st_size, stat.st_ino)))
         return seen
 
     def _take_in(self, fresh: list[Runbook], progress: Progress | None) -> None:
