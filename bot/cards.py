@@ -43,6 +43,8 @@ from core.policy import Policy
 NOTIFICATION = 300
 """Characters of the fallback text, which must carry the whole verdict."""
 
+ENDED = ("resolved", "dismissed", "failed")
+
 OVERFLOW = (
     ("snooze", "Snooze…"), ("runbook", "Read the runbook"), ("again", "Investigate again"),
     ("ticket", "Open a ticket"), ("page", "Page the on-call"),
@@ -254,11 +256,13 @@ def _next(incident: Incident, policy: Policy, now: float) -> str:
     plan = incident.plan
     expires = expiry(plan, policy) if plan else None
     state = say.state_line(incident, now, expires)
-    lines = [f"*What can I do next?*  {state}"]
+    said = escape(incident.outcome.text, 400) if incident.outcome and incident.state in ENDED else ""
+    word, _, more = state.partition(": ")
+    if said.startswith(word):  # the outcome says the state itself
+        state, said = said + (f" ({more})" if more else ""), ""
+    lines = [f"*{'What came of it?' if incident.over else 'What can I do next?'}*  {state}", *([said] if said else [])]
     if incident.acknowledged_by and not incident.over:
         lines.append(f"Acknowledged by <@{_id(incident.acknowledged_by)}>")
-    if incident.outcome and incident.state in ("resolved", "dismissed", "failed"):
-        lines.append(escape(incident.outcome.text, 400))
     h = incident.hypothesis
     if plan and not incident.over and not (h and h.abstained):
         lines.append(f"*{escape(plan.summary, 300)}*")
@@ -333,7 +337,7 @@ def _tail(incident: Incident, policy: Policy, now: float) -> tuple[str, str]:
     """(the part that may be shortened, the part that may not)."""
     h, plan, outcome = incident.hypothesis, incident.plan, incident.outcome
     since = f"{cut(say.lead_plain(incident), 60)} since {clock(incident.onset)}. "
-    if incident.state in ("resolved", "dismissed", "failed"):
+    if incident.state in ENDED:
         text = outcome.text if outcome else say.state_line(incident, now, None)
         ending = " Undo awaits approval." if reviewable(incident, policy, now) else ""
         word = {"resolved": "Resolved. ", "dismissed": "Dismissed: not an incident. ", "failed": ""}

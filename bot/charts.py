@@ -128,23 +128,45 @@ def _bars(axis: Axes, d: Detection) -> None:
     reference, current = d.reference_histogram, d.current_histogram
     assert reference is not None
     assert current is not None
-    before, after, labels = _shares(reference), _shares(current), reference.labels()
-    kept = [i for i in range(len(labels)) if i < len(after) and (before[i] or after[i] or i < len(labels) - 2)]
-    kept = sorted(sorted(kept, key=lambda i: -max(before[i], after[i]))[:12])
-    at = range(len(kept))
+    before, after = _shares(reference), _shares(current)
+    kept, at, ticks = _categories(reference, before, after) if reference.levels else _edges(reference, before, after)
     left, right = [x - 0.21 for x in at], [x + 0.21 for x in at]
     axis.bar(left, [100 * before[i] for i in kept], 0.4, color=BLUE, label="reference")
     axis.bar(right, [100 * after[i] for i in kept], 0.4, color=ORANGE, label="now", hatch="//", edgecolor=PAPER)
-    axis.set_xticks(
-        list(at), [_text(labels[i].replace("<=", "≤"), 14) for i in kept], rotation=0 if len(kept) <= 6 else 35
-    )
-    if len(kept) > 6:
+    crowded = sum(len(text) for _, text in ticks) > 60
+    axis.set_xticks([x for x, _ in ticks], [text for _, text in ticks], rotation=35 if crowded else 0)
+    if crowded:
         for tick in axis.get_xticklabels():
             tick.set_horizontalalignment("right")
     axis.yaxis.set_major_formatter(lambda v, _: f"{v:.0f}%")
     size = f" (PSI {number(d.effect)})" if d.effect is not None else ""
     _title(axis, f"{signal_plain(d.signal)}: share of rows{size}")
     axis.legend(frameon=False, fontsize=10.5, labelcolor=INK, loc="best")
+
+
+Bars = tuple[list[int], list[float], list[tuple[float, str]]]
+"""Bins to draw, where each stands, and the ticks (position, words)."""
+
+
+def _categories(reference: Histogram, before: list[float], after: list[float]) -> Bars:
+    """The twelve largest levels in their order, each named under its bars."""
+    labels = reference.labels()
+    shown = [i for i in range(min(len(labels), len(after))) if before[i] or after[i]]
+    kept = sorted(sorted(shown, key=lambda i: -max(before[i], after[i]))[:12])
+    at = [float(x) for x in range(len(kept))]
+    return kept, at, [(x, _text(labels[i], 14)) for x, i in zip(at, kept, strict=True)]
+
+
+def _edges(reference: Histogram, before: list[float], after: list[float]) -> Bars:
+    """Every numeric bin, its edges as ticks (at most seven); null and unseen apart, only where they matter."""
+    numeric = len(reference.cuts) + 1
+    rest = [i for i in range(numeric, min(len(before), len(after))) if max(before[i], after[i]) > 0.005]
+    step = -(-len(reference.cuts) // 7) or 1
+    ticks = [(n + 0.5, f"{cut:.4g}") for n, cut in enumerate(reference.cuts) if n % step == 0]
+    labels = reference.labels()
+    apart = [numeric + 0.6 + 1.8 * n for n in range(len(rest))]
+    at = [*(float(n) for n in range(numeric)), *apart]
+    return [*range(numeric), *rest], at, ticks + [(x, labels[i]) for x, i in zip(apart, rest, strict=True)]
 
 
 def _points(signal: str, windows: Sequence[WindowClosed]) -> list[tuple[float, float]]:
