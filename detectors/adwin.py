@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from detectors.averaged import Averaged
 from detectors.base import Finding, Learned
 from detectors.frozen import freeze, thaw
+
+
+RECENT = 512
+"""Values kept to date the change."""
 
 
 class Adwin(Averaged):
@@ -29,34 +34,46 @@ class Adwin(Averaged):
     families = ("error", "score", "confidence", "latency")
 
     def __init__(self, learned: Learned, arl: float = 1e6):
-        self.delta = float(min(0.002, 25.0 / arl))
+        self.delta = float(min(0.002, 500.0 / arl))
         super().__init__(learned, arl)
 
     def restart(self) -> None:
         from river.drift import ADWIN
 
         self.adwin = ADWIN(delta=self.delta, clock=8, grace_period=10, min_window_length=5)
-        self.before = self.mean
+        self.recent: deque[float] = deque(maxlen=RECENT)
 
     def take(self, value: float) -> Finding | None:
         # ADWIN's bound is for numbers of about unit size.
         scaled = min(max((value - self.mean) / self.spread, -50.0), 50.0)
         before, width = self.adwin.estimation, self.adwin.width
+        self.recent.append(scaled)
         self.adwin.update(scaled)
         if not self.adwin.drift_detected or width < 10:
             return None
         now = self.adwin.estimation
         if abs(now) <= abs(before):
             return None
-        kept = int(self.adwin.width)
         return Finding(
             statistic=abs(now - before), threshold=self.delta, effect=now * self.spread,
-            direction="up" if now > before else "down", onset=max(self.rows - kept * self.stride, 0),
+            direction="up" if now > before else "down", onset=max(self.rows - self._since(now) * self.stride, 0),
         )  # fmt: skip
 
+    def _since(self, now: float) -> int:
+        """How many of the last values belong to the change: the tail that lies most on the new side of the middle."""
+        away = [(x - now / 2) * (1 if now > 0 else -1) for x in self.recent]
+        best, total, chosen = -float("inf"), 0.0, 1
+        for back, step in enumerate(reversed(away), 1):
+            total += step
+            if total > best:
+                best, chosen = total, back
+        return chosen
+
     def inner(self) -> dict[str, Any]:
-        return {"adwin": freeze(self.adwin)}
+        return {"adwin": freeze(self.adwin), "recent": list(self.recent)}
 
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)
+        self.recent.clear()
         self.adwin = thaw(state["adwin"])
+        self.recent.extend(state["recent"])

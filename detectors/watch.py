@@ -20,6 +20,7 @@ from detectors.readers import Found, Readers
 from detectors.rows import Rows, cells
 
 BLOCK = 25
+PAUSE = 3_600.0
 MIN_CALM = 4
 """Level of the shortest window that is asked whether a trouble is over: 16 blocks, 400 rows."""
 
@@ -48,6 +49,20 @@ class Calm(Struct, frozen=True, kw_only=True):
     signals: list[str]
     at: float
     rows: int
+
+
+def block_ends(at: np.ndarray) -> np.ndarray:
+    """Ends of the blocks of rows at these times: every 25 rows, and before every wait of an hour or more.
+
+    Rows of two days are not one block: the night, or a moved clock, lies between them.
+    """
+    cuts = np.flatnonzero(np.diff(at) >= PAUSE) + 1
+    ends: list[int] = []
+    start = 0
+    for stop in [*cuts.tolist(), len(at)]:
+        ends += [*range(start + BLOCK, stop, BLOCK), stop]
+        start = stop
+    return np.array(ends, np.int64)
 
 
 class Watch:
@@ -102,7 +117,7 @@ class Watch:
             self.first_at = float(rows.at[0])
         codes, numbers = self.compiled.encode(rows, self.row)
         cell = cells(rows.at)
-        ends = np.append(np.arange(BLOCK, len(rows), BLOCK), len(rows))
+        ends = block_ends(rows.at)
         found: list[Detection] = []
         calms: list[Calm] = []
         closed: list[Any] = []
