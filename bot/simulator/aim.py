@@ -6,7 +6,7 @@ import numpy as np
 
 from bot.simulator.catalogue import TYPES
 from bot.simulator.faults import Fault
-from bot.simulator.healthy import World
+from bot.simulator.healthy import Block, World
 from bot.simulator.rng import weighted
 from bot.simulator.robust import first_alarm, seasonal_z
 from bot.simulator.tenants import DAY, HOUR
@@ -15,6 +15,7 @@ from bot.simulator.vocabulary import KNOWN
 
 BANDS = {"easy": (8.0, 15.0), "medium": (4.0, 8.0), "hard": (2.5, 4.0)}
 SHARES = {"easy": 0.30, "medium": 0.45, "hard": 0.25}
+_SLOW = ("F1", "X3", "W1", "W2", "M3", "L1", "D2", "X4")
 _LATE = ("quality", "calibration", "served_quality", "business")
 
 
@@ -103,7 +104,8 @@ def _feature(world: World, reached: Spread, node: str, metric: str, random: np.r
 
 def shoot(world: World, fault: Fault, aim: Aim, band: tuple[float, float], rounds: int = 7) -> Shot | None:
     """Turn the fault's size, by bisection on its logarithm, until `aim` alerts with |z| inside `band`; None if it cannot."""
-    most = fire(world, fault.sized(fault.bounds[1]), aim)
+    quiet = world.block(aim.node, aim.segment)
+    most = fire(world, fault.sized(fault.bounds[1]), aim, quiet)
     if most is None or abs(most.z) < band[0]:
         return None
     if abs(most.z) <= band[1]:
@@ -111,7 +113,7 @@ def shoot(world: World, fault: Fault, aim: Aim, band: tuple[float, float], round
     low, high = np.log(fault.bounds)
     trial = float(np.log(fault.size))
     for _ in range(rounds):
-        shot = fire(world, fault.sized(float(np.exp(trial))), aim)
+        shot = fire(world, fault.sized(float(np.exp(trial))), aim, quiet)
         if shot is not None and band[0] <= abs(shot.z) <= band[1]:
             return shot
         low, high = (trial, high) if shot is None or abs(shot.z) < band[0] else (low, trial)
@@ -119,19 +121,30 @@ def shoot(world: World, fault: Fault, aim: Aim, band: tuple[float, float], round
     return None
 
 
-def fire(world: World, fault: Fault, aim: Aim) -> Shot | None:
-    """Run the three plain rules over the aimed series with this fault in the world."""
+def fire(world: World, fault: Fault, aim: Aim, quiet: Block) -> Shot | None:
+    """Run the three plain rules over the aimed series with this fault in the world.
+
+    None if nothing alerts, if it comes too late to be due to the fault, or if the same noise without the fault
+    (`quiet`) explains 40 % of it.
+    """
     reached = spread(world.graph, fault)
     if aim.node not in reached.effects:
         return None
     begin = max(reached.onset(aim.node), world.start + 27 * DAY)
     block = World(world.seed, world.tenant, world.graph, world.start, world.end, [*world.spreads, reached]).block(
         aim.node, aim.segment)
-    value = block.values[aim.metric, aim.feature]
-    z = seasonal_z(block.at, value, max(begin - (10 * DAY if fault.shape.length > 10 * DAY else 0), world.start + 14 * DAY))
+    value, calm = block.values[aim.metric, aim.feature], quiet.values[aim.metric, aim.feature]
+    split = max(begin - (10 * DAY if fault.shape.length > 10 * DAY else 0), world.start + 14 * DAY)
+    z = seasonal_z(block.at, value, split)
     found = first_alarm(z, block.at, value, begin, sign_of(world, aim.metric), aim.metric.endswith("psi_7d"))
     if found is None:
         return None
     index, rule = found
+    step = world.step(world.graph.nodes[aim.node])
+    slow = 4 * DAY if fault.shape.kind != "step" or fault.type in _SLOW else max(8 * step, 4 * HOUR)
+    alone = abs(z[index] * (value[index] - calm[index]))
+    unit = abs(value[index] - np.median(value[block.at < split]))
+    if block.at[index] - begin > slow or alone < 0.6 * abs(z[index]) * unit:
+        return None
     past = value[block.at < begin][-24 * 28:]
     return Shot(reached, aim, float(block.at[index]), rule, float(z[index]), float(value[index]), float(np.median(past)))

@@ -68,6 +68,13 @@ def case_of(visible: Visible, budget: int = BUDGET) -> Case:
     return Case(plain.alert, plain.nodes, plain.edges, chosen, changes, plain.schema, _runs(visible))
 
 
+def whole_case(visible: Visible) -> Case:
+    """Everything of an episode that has no segment, at full resolution: too large for a folder, good for measuring."""
+    changes = [visible.wire_change(change) | {"when": change.at} for change in visible.changes()]
+    series = [one for node in visible.graph["nodes"] for one in visible.series(node["id"]) if len(one.at)]
+    return Case(visible.alert, visible.graph["nodes"], visible.graph["edges"], series, changes, visible.schema())
+
+
 def thinned(series: Series, alert_at: float) -> Series:
     """The series at the kept times only."""
     if len(series.at) < 2:
@@ -132,8 +139,8 @@ def _slices(visible: Visible, plain: Case, chosen: list[Series], budget: int) ->
 
 
 def standing(series: Series, alert_at: float) -> float:
-    """|robust z| of the series around the alert: the median of its values from one step before the alert,
-    against the values older than thirty hours."""
+    """|robust z| of the series around the alert: the median of its values from one step before the alert (the last one
+    if they are rare) against the values older than thirty hours."""
     return abs(signed_standing(series, alert_at))
 
 
@@ -141,10 +148,12 @@ def signed_standing(series: Series, alert_at: float) -> float:
     """As `standing`, with its sign; 0 when there is too little history or nothing recent."""
     old = series.at < alert_at - 30 * HOUR
     step = float(np.median(np.diff(series.at[-4:]))) if len(series.at) > 4 else HOUR
-    recent = series.value[series.at >= alert_at - 1.1 * step]
+    recent = series.value[series.at >= alert_at - 1.1 * step] if step < 6 * HOUR else series.value[-1:]
     if old.sum() < 6 or len(recent) == 0:
         return 0.0
     middle, scale = location_scale(series.value[old])
+    if np.ptp(series.value[old]) == 0:  # what never moved has no scale: a move counts as five
+        return 5.0 * float(np.sign(np.median(recent) - middle))
     return float((np.median(recent) - middle) / scale)
 
 

@@ -90,7 +90,7 @@ TYPES: dict[str, Type] = {kind.id: kind for kind in (
          2.5, ranges={"action": (0.02, 2.0)}),
     Type("S1", "runtime_regression", "S", {"service": 1}, {"step": 0.6, "intermittent": 0.4}, 0.0, "own", 0.0,
          ("infra", "deploy"), _SERVED | {("service", "pool_gap"): 0.7}, ("ROLLBACK_RUNTIME",), ("DRAIN_POOL",), ("RETRAIN",), 5.5,
-         ranges={"pool": (0.05, 0.8)}),
+         ranges={"pool": (0.01, 0.8)}),
     Type("S3", "overload_fallback", "S", {"service": 0.6, "feature_store": 0.4}, {"step": 0.4, "ramp": 0.3, "s-curve": 0.3},
          0.0, "own", 0.2, ("infra", "deploy"),
          {("service", "p99_ms"): 1.5, ("service", "fallback_rate"): 2, ("service", "served_quality"): 3,

@@ -97,7 +97,9 @@ class _Maker:
         return self.world.moved(self.node, key, self.t, self.segment, size, column)
 
     def white(self, *shape: int) -> np.ndarray:
-        return self.random.standard_normal((*shape, len(self.t)))
+        """Noise of unit scale with strays: two values in a hundred are four times as wide."""
+        noise = self.random.standard_normal((*shape, len(self.t)))
+        return noise * np.where(self.random.random(noise.shape) < 0.02, 4.0, 1.0)
 
     def season(self) -> np.ndarray:
         """Logarithm of traffic over its level: day, week, campaigns, trend."""
@@ -162,6 +164,8 @@ class _Maker:
     def job(self) -> np.ndarray:
         node, fail = self.node, np.asarray(self.move("fail"))
         rows = self.traffic(self.world.tenant.peak * (1 if node.cadence else 12), self.move("rows_in"))
+        if node.kind in ("feature_job", "training_job"):  # entities and training windows do not follow the hour
+            rows = np.floor(self.level(1e4, 5e6) * self.part * np.exp(0.05 * self.white() + self.move("rows_in")))
         kept = rows * np.exp(np.asarray(self.move("rows_out")) - np.asarray(self.move("rows_in")))
         stopped = fail > 0.5
         slow = self.level(20, 1500) * np.exp(0.15 * self.white() + self.move("duration"))
@@ -180,7 +184,9 @@ class _Maker:
     def labels(self, rows: np.ndarray) -> None:
         tenant, missing = self.world.tenant, np.clip(self.move("missing"), 0, 0.98)
         base = (tenant.base_rate or 0.5) * np.exp(np.asarray(self.move("base"))) * (1 + 0.3 * np.asarray(missing))
-        self.put("label_mean", self.rate(base * np.ones(len(self.t)), rows * (1 - missing) * tenant.sampled))
+        counted = np.maximum(rows * (1 - missing) * tenant.sampled, 20)
+        noise = np.sqrt((1 - np.minimum(base, 0.9)) / (base * counted) + 0.03**2)
+        self.put("label_mean", np.clip(base * (1 + noise * self.white()), 0, 1))
         self.put("label_maturity", np.clip((1 - missing) * (self.fixed.uniform(0.9, 0.99) + 0.01 * self.white()), 0, 1))
         self.values["rows_out", None] = self.values["rows_out", None] * (1 - missing)
 
@@ -202,6 +208,7 @@ class _Maker:
         top = np.clip(self.move("top", size) * ones, -0.3, 1)
         oov = np.asarray(self.move("oov", size) * ones)
         psi = self.random.chisquare(BINS - 1, (size, len(self.t))) * (1 / (7 * rows) + 1 / rows) * 1.3
+        psi += 0.012 * np.exp(0.6 * self.random.standard_normal((size, len(self.t))))
         psi += (wave + drift + shift) ** 2 * np.where(self.world.step(node) >= DAY, 0.6, 1) + 2 * logscale**2
         added = np.clip(top, 0, 1) + oov + np.clip(null - 0.05, 0, 1)
         psi += added * np.log((added + 0.03) / 0.03) + self.move("psi", size)
@@ -213,7 +220,7 @@ class _Maker:
             "top_share": self.rate(column(0.03, 0.3) * ones, rows, top), "psi_7d": psi,
             "oov_rate": self.rate(column(0.0005, 0.01) * ones, rows, oov),
             "online_miss_rate": self.rate(column(0.0005, 0.01) * ones, rows, self.move("miss", size)),
-            "online_skew": np.abs(column(0.005, 0.03) * np.exp(0.3 * self.white(size)) + self.move("skew", size)),
+            "online_skew": np.abs(column(0.005, 0.03) * np.exp(0.2 * self.random.standard_normal((size, len(self.t)))) + self.move("skew", size)),
         }
         for name, values in made.items():
             if name in ("online_miss_rate", "online_skew") and self.world.tenant.batch:
@@ -257,7 +264,8 @@ class _Maker:
         self.put("score_mean", base * (1 + sd * z))
         self.put("score_p95", base * (1 + sd * (2 + z + 0.02 * self.white())))
         weights = np.asarray(self.move("weights"))
-        psi = self.random.chisquare(BINS - 1, len(t)) * 1.2 / rows + (wave + drift + score) ** 2 + weights**2 * 2
+        psi = self.random.chisquare(BINS - 1, len(t)) * 1.2 / rows
+        psi += 0.012 * np.exp(0.6 * self.random.standard_normal(len(t))) + (wave + drift + score) ** 2 + weights**2 * 2
         self.put("score_psi_7d", psi + self.move("psi"))
         action = self.fixed.uniform(-2.2, -0.8)
         self.put("action_rate", self.rate(_normal_cdf(action + 0.7 * (z - self.white() / np.sqrt(rows)) + self.move("action")), rows))

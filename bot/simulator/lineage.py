@@ -194,7 +194,7 @@ class _Draw:
             weight = np.sort(random.dirichlet(np.full(size, 0.6)))[::-1]
             words = f"{tenant.key.split('-')[1]}_{('core', 'fast', 'intl', 'new', 'lite', 'deep', 'pro', 'base')[index % 8]}"
             words += str(index // 8 + 1)
-            train = self.node("training_job", f"train_{words}", 3, int(random.choice([7, 14, 30])) * DAY)
+            train = self.node("training_job", f"train_{words}", 3, int(random.choice([1, 1, 2, 7])) * DAY)
             model = self.node("model", words, 3, tenant.batch, float(random.uniform(0.15, 1.0)))
             for view, importance in zip(picked, weight, strict=True):
                 self.edge(views[int(view)], model, "feeds", float(importance))

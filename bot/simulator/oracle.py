@@ -4,6 +4,9 @@ For every node upstream and every type that can begin there it lets a trial faul
 lineage and asks how well the pattern, at its best size, explains the standing of every visible series. It reads no truth.
 """
 
+from collections import Counter
+from dataclasses import dataclass
+
 import numpy as np
 
 from bot.simulator.catalogue import TYPES
@@ -41,36 +44,49 @@ _LOUD = {
 }
 
 
-def rank(episode: Episode, changes: bool = True, telemetry: bool = True) -> list[tuple[float, str, str]]:
-    """(log evidence, node, likeliest type) of every node that could be the root, best first.
+@dataclass(frozen=True)
+class Trial:
+    """How well one kind of fault at one node explains what is seen (log evidence), and how likely it was before."""
 
-    `changes` or `telemetry` False hides that part, to see what the other carries alone.
-    """
+    node: str
+    type: str
+    evidence: float
+    prior: float
+
+
+def trials(episode: Episode) -> list[Trial]:
+    """Every fault that could be behind the alert, tried on the visible telemetry."""
     visible = episode.visible
     world, words = visible._world, visible._dialect
-    alert_at = visible.now - 1800
     target, graph = visible.alert["node"], world.graph
     places = set(graph.reach(target, up=True))
     places |= {edge.dst for edge in graph.edges if edge.kind == "observes" and edge.src in places}
-    seen = standings(visible, graph.nodes, alert_at) if telemetry else {}
+    seen = standings(visible, sorted(places | set(graph.nodes)), visible.now - 1800)
     canonical = {words.metric(name): name for name in words.words}
     alarm = (target, canonical[visible.alert["metric"]], visible.alert.get("feature"))
-    bonus = _bonus(visible, alert_at) if changes else {}
     higher, out = world.tenant.quality[3], []
     for node in sorted(places):
-        values, kinds = [], []
-        trials = _trials(graph.nodes[node], graph, alert_at)
-        for fault in trials:
+        found = _trials(graph.nodes[node], graph, visible.now - 1800)
+        count = Counter(fault.type for fault in found)
+        for fault in found:
             reached = spread(graph, fault)
             if target in reached.effects:
-                alike = sum(other.type == fault.type for other in trials) * len(graph.of(*TYPES[fault.type].origins))
-                values.append(_fit(reached, graph, seen, alarm, higher) + float(np.log(TYPES[fault.type].freq / alike)))
-                kinds.append(fault.type)
-        if values:
-            best = int(np.argmax(values))
-            total = values[best] + float(np.log(np.sum(np.exp(np.array(values) - values[best]))))
-            out.append((total + bonus.get(node, 0.0), node, kinds[best]))
-    return sorted(out, key=lambda row: (-row[0], row[1], row[2]))
+                alike = count[fault.type] * len(graph.of(*TYPES[fault.type].origins))
+                out.append(Trial(node, fault.type, _fit(reached, graph, seen, alarm, higher),
+                                 float(np.log(TYPES[fault.type].freq / alike))))
+    return out
+
+
+def rank(episode: Episode, tried: list[Trial], changes: bool = True, telemetry: bool = True) -> list[str]:
+    """Nodes, likeliest root first; `changes` or `telemetry` False hides that part to see what the other carries."""
+    visible = episode.visible
+    alert_at = visible.now - 1800
+    bonus = {c.node: 1.5 for c in visible.changes() if alert_at - 12 * HOUR <= c.at <= alert_at} if changes else {}
+    total: dict[str, float] = {}
+    for trial in tried:
+        value = trial.prior + (trial.evidence if telemetry else 0.0)
+        total[trial.node] = float(np.logaddexp(total.get(trial.node, -np.inf), value))
+    return sorted(total, key=lambda node: (-total[node] - bonus.get(node, 0.0), node))
 
 
 def standings(visible, nodes, alert_at: float) -> dict[tuple[str, str, str | None], np.ndarray]:
@@ -90,16 +106,6 @@ def standings(visible, nodes, alert_at: float) -> dict[tuple[str, str, str | Non
                 row.append(float(np.median(here)) * min(2.0, np.sqrt(len(here)) ** 0.5))
             out[node, canonical[series.metric], series.feature] = np.clip(row, -_CAP, _CAP)
     return out
-
-
-def _bonus(visible, alert_at: float) -> dict[str, float]:
-    """A change on a node in the twelve hours before the alert makes it a little likelier."""
-    return {change.node: 1.5 for change in visible.changes() if alert_at - 12 * HOUR <= change.at <= alert_at}
-
-
-def nodes_of(trials: list[tuple[float, str, str]]) -> list[str]:
-    """Nodes in the order of their best trial."""
-    return list(dict.fromkeys(node for _, node, _ in trials))
 
 
 def _trials(node: Node, graph, at: float) -> list[Fault]:

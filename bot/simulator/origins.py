@@ -42,7 +42,7 @@ def begin(out, graph: Graph, fault: Fault) -> dict[str, float]:
     if fault.type == "M2":
         return {"action": size * sign, "loss": 0.15 * size}
     if fault.type == "M3":
-        add(fault.node, "fail", 1.0)
+        add(fault.node, "fail", 1.0, course="on")
         return {"loss": 0.4 * size, "calib": 0.5 * size * sign, "age": 1.0}
     if fault.type in ("M4", "M4P"):
         return {"action": size * sign}

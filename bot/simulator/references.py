@@ -31,17 +31,24 @@ def largest_z(case: Case) -> list[str]:
     return sorted(case.ancestors(case.alert["node"]), key=lambda node: -score.get(node, 0.0))
 
 
-def traversal(case: Case, threshold: float = 4.0) -> list[str]:
-    """From the target upstream through abnormal nodes only; the abnormal ones whose parents are all normal come first."""
+def traversal(case: Case, threshold: float = 5.0) -> list[str]:
+    """From the target upstream through abnormal nodes only; the abnormal ones whose parents are all normal come first.
+
+    A quiet job is looked through to what it reads: jobs see rows, not values.
+    """
     score, hops = node_scores(case), case.ancestors(case.alert["node"])
     target = case.alert["node"]
     parents: dict[str, list[str]] = {}
     for edge in case.edges:
         if edge["kind"] != "observes":
             parents.setdefault(edge["dst"], []).append(edge["src"])
+    kinds = {node["id"]: node["kind"] for node in case.nodes}
     reached, queue, ends = {target}, [target], []
     for node in queue:
-        up = [parent for parent in parents.get(node, ()) if score.get(parent, 0.0) > threshold]
+        up = []
+        for parent in parents.get(node, ()):
+            quiet_job = kinds[parent].endswith("_job") and score.get(parent, 0.0) <= threshold
+            up += [far for far in (parents.get(parent, ()) if quiet_job else (parent,)) if score.get(far, 0.0) > threshold]
         if not up:
             ends.append(node)
         for parent in up:

@@ -19,7 +19,7 @@ def service(maker) -> np.ndarray:
     maker.put("replicas", np.maximum(1, np.round(copies * np.exp(0.3 * (maker.season() + 0.5)))))
     mix = np.clip(move("mix"), 0, 1) + np.where(maker.random.random(len(maker.t)) < 0.004, 0.2, 0.0)
     maker.put("version_mix", np.clip(np.round(mix * 20) / 20, 0, 1))
-    gap = np.abs(0.03 * np.exp(0.3 * white())) + np.asarray(move("pool")) + 0.2 * np.asarray(move("routing"))
+    gap = 0.03 * np.exp(0.2 * maker.random.standard_normal(len(maker.t))) + np.asarray(move("pool")) + 0.2 * np.asarray(move("routing"))
     maker.put("pool_gap", gap)
     action = maker.fixed.uniform(-2.0, -0.8)
     rate = 1 / (1 + np.exp(-1.6 * (action + 0.05 * smooth(white(), 0.8) + np.asarray(move("action")))))

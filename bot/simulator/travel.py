@@ -21,7 +21,7 @@ NEGLIGIBLE = 0.01
 class Effect:
     """One quantity `key` of one node is moved by `size` (a number, or one per feature) times the course of the fault.
 
-    `course`: "amp" the shape itself, "stale" seconds since onset, "decay" 1 - exp(-seconds / tau).
+    `course`: "amp" the shape itself, "on" 1 from the onset, "stale" seconds since onset, "decay" 1 - exp(-seconds / tau).
     """
 
     node: str
@@ -59,6 +59,8 @@ class Spread:
             at = [fault.shape.at(seen_from(t - step * part, effect.hops) - fault.onset) for part in (0.05, 0.3, 0.55, 0.8)]
             return np.mean(at, axis=0)
         x = seen_from(t, effect.hops) - fault.onset
+        if effect.course == "on":
+            return (x >= 0).astype(float)
         if effect.course == "amp":
             if fault.shape.kind == "intermittent":
                 return fault.shape.duty * (x >= 0)
@@ -78,7 +80,7 @@ def spread(graph: Graph, fault: Fault) -> Spread:
     """Let a fault travel through the true lineage."""
     out = Spread(fault)
     root = graph.nodes[fault.node]
-    if root.kind in ("ingest_job", "label_job", "feature_job") and fault.type != "F1":
+    if root.kind in ("ingest_job", "label_job", "feature_job") and fault.type != "F1" or fault.type == "M1":
         out.hops[root.id] = (Hop(root.cadence, root.phase, 0),)
     states: dict[str, dict[str, float]] = {root.id: begin(out, graph, fault)}
     via: dict[str, set[int]] = {}

@@ -62,7 +62,7 @@ class _Live:
         self.segments = visible.segments()
         self.shares = self.random.dirichlet(np.full(len(self.segments), 3.0))
         self.dimension = next(iter(self.world.tenant.segments))
-        self.onset = self.fault.onset if episode.truth.kind == "W3" else self.spread.onset(self.fault.node)
+        self.onset = self.spread.onset(self.model.id if self.model.id in self.spread.hops else self.fault.node)
         self.version = f"v{int(self.random.integers(3, 30))}"
 
     def _model(self, target: str) -> Node:
