@@ -26,6 +26,11 @@ SNAPSHOT_LIFE = 30 * 86_400.0
 """Seconds a snapshot is kept when nobody comes back for it."""
 
 
+JUMP, CONFIRM = 86_400.0, 20
+"""An event this many seconds away from where event time should be does not move it; so many in a row do. One producer
+with a wrong clock must not close everybody's windows and end everybody's watch for silence."""
+
+
 class Watcher(Protocol):
     """What the detectors room gives: all models of one process, with the alert pipeline behind them. Pure."""
 
@@ -82,6 +87,7 @@ class Detect:
         self.turn = asyncio.Lock()
         """Held while a batch is taken in or a snapshot is made: a snapshot never holds half a batch."""
         self._heard = 0.0
+        self._strange = 0
 
     async def restore(self) -> Position:
         """A fresh watcher in the state of the stored snapshot, if there is one; where to read on."""
@@ -121,8 +127,21 @@ class Detect:
             total.windows += said.windows
             total.alerts += said.alerts
             total.baselines += said.baselines
-            self.position.event_time = max(self.position.event_time, max(e.at for e in rows))
+            self._move([e.at for e in rows])
         return total
+
+    def _move(self, times: Sequence[float]) -> None:
+        """Event time follows what is said, but no single clock that is far off."""
+        elapsed = self.now() - self._heard if self._heard else 0.0
+        here, strange = self.position.event_time, self._strange
+        for at in times:
+            if not here or here - JUMP <= at <= here + elapsed + JUMP:
+                here, strange = max(here, at), 0
+            elif strange + 1 < CONFIRM:
+                strange += 1
+            else:
+                here, strange = at, 0
+        self.position.event_time, self._strange = here, strange
 
     async def tick(self) -> None:
         """Let event time run on with the wall clock since the last event, so that silence can be noticed."""
