@@ -71,10 +71,10 @@ class Store:
         """The server's answer. Raises Unavailable with the remedy."""
         from redis.exceptions import AuthenticationError, AuthorizationError, ConnectionError, RedisError, TimeoutError
 
-        if self._redis is None:
-            raise Unavailable(f"not connected to Redis at {self.shown}")
         deadline, delay = time.monotonic() + self._patience, 0.02
         while True:
+            if self._redis is None:  # never opened, or closed while we waited
+                raise Unavailable(f"not connected to Redis at {self.shown}")
             try:
                 answer = await self._redis.execute_command(*command)
             except (AuthenticationError, AuthorizationError) as error:

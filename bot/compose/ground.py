@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
@@ -30,6 +31,8 @@ class Ground:
     views: RedisViews
     log: IncidentLog
     shared: dict[str, Any] = field(default_factory=dict)
+    warming: list[asyncio.Event] = field(default_factory=list)
+    """What is still being loaded beside the work; nothing waits for it but the word that all is warm."""
 
     @property
     def lineage(self) -> Any:
@@ -49,6 +52,8 @@ async def ground(settings: Settings, policy: Policy, name: str = "middlewatch") 
             local = LocalServers(settings.var, nats=not nats_url, redis=not redis_url)
             servers = await stack.enter_async_context(local)
             nats_url, redis_url = nats_url or servers.nats_url, redis_url or servers.redis_url
-        bus = await stack.enter_async_context(Nats(nats_url, name=name))
         views = await stack.enter_async_context(RedisViews(redis_url))
+        bus = await stack.enter_async_context(
+            Nats(nats_url, name=name)
+        )  # closed first: handlers finish with Redis there
         yield Ground(settings=settings, policy=policy, bus=bus, views=views, log=IncidentLog(views.incidents, bus))
