@@ -11,15 +11,17 @@ class WarmingRunbooks:
     """`core.ports.Runbooks` over two shelves of the same files; `run` keeps them fresh until cancelled."""
 
     def __init__(self, words: Runbooks, full: Runbooks) -> None:
-        self.words, self.full, self.warm = words, full, False
+        self.words, self.full = words, full
+        self.warm = asyncio.Event()
+        """Set once questions are understood by meaning too."""
 
     async def search(self, words: str, **how: Any) -> list[Passage]:
         """See `knowledge.search.Runbooks.search`."""
-        return await (self.full if self.warm else self.words).search(words, **how)
+        return await (self.full if self.warm.is_set() else self.words).search(words, **how)
 
     async def run(self) -> None:
         """Load the encoder, then look at the disk again and again."""
         await asyncio.to_thread(self.words.refresh)
         await self.full.warm()
-        self.warm = True
+        self.warm.set()
         await self.full.watch()

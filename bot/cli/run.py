@@ -28,7 +28,7 @@ NAMES = ("detect", "investigate", "converse", "act", "servers", "workspace")
 def add(verbs: Any) -> None:
     one = verb(verbs, "run", "one target", DESCRIPTION)
     one.add_argument("target", choices=NAMES, metavar="TARGET", help=", ".join(NAMES))
-    one.add_argument("--ready-file", type=Path, metavar="FILE", help="write JSON there once everything answers")
+    one.add_argument("--ready-file", type=Path, metavar="FILE", help="write JSON there once everything is loaded")
     one.add_argument("--port", type=int, default=8765, help="port of the workspace's page (0 takes a free one)")
     one.set_defaults(run=run)
 

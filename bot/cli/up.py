@@ -25,7 +25,7 @@ SLACK_BOT_TOKEN a local workspace is started beside it: open the address it prin
 
 def add(verbs: Any) -> None:
     one = verb(verbs, "up", "every target in one process", DESCRIPTION)
-    one.add_argument("--ready-file", type=Path, metavar="FILE", help="write JSON there once everything answers")
+    one.add_argument("--ready-file", type=Path, metavar="FILE", help="write JSON there once everything is loaded")
     one.add_argument("--port", type=int, default=8765, help="port of the local workspace, when there is no Slack")
     one.set_defaults(run=run)
 
@@ -39,7 +39,7 @@ async def run(args: argparse.Namespace) -> int:
     began = time.monotonic()
 
     def ready(house: Any) -> None:
-        log.info("watching; everything was up after %.1f s", time.monotonic() - began)
+        log.info("warm: everything was loaded after %.1f s", time.monotonic() - began)
         if args.ready_file:
             say_ready(args.ready_file, pid=os.getpid(), seconds=round(time.monotonic() - began, 3))
 

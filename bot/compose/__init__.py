@@ -63,9 +63,16 @@ async def serve(
 
             runner = await metrics(house.views.flags, house.bus, port=settings.metrics_port)
             stack.push_async_callback(runner.cleanup)
-        ready(house)
-        await _run(stop, work)
+        log.info("watching")
+        await _run(stop, [*work, _say_when_warm(house, ready)])
         log.info("shutting down: finishing what is in hand")
+
+
+async def _say_when_warm(house: Ground, ready: Callable[[Ground], None]) -> None:
+    """Call `ready` once everything that loads beside the work is there; then stay, as a loop must."""
+    await asyncio.gather(*(event.wait() for event in house.warming))
+    ready(house)
+    await asyncio.Event().wait()
 
 
 async def _run(stop: asyncio.Event, work: Work) -> None:

@@ -24,6 +24,7 @@ def runbooks(house: Ground, *, owner: bool = False) -> Any:
         index = Index(folder / "chroma", "runbooks", url) if owner else None
         full = Runbooks(root, vectors=Vectors(folder, embedder), index=index)
         house.shared["runbooks"] = WarmingRunbooks(Runbooks(root), full)
+        house.warming.append(house.shared["runbooks"].warm)
     return house.shared["runbooks"]
 
 

@@ -126,7 +126,7 @@ class Stage:
         )  # fmt: skip
         await self.wait_file(ready, started)
         self.env["POLICY"] = str(policy)
-        self.say(f"Middlewatch is up: converse, detect, investigate, act ({time.monotonic() - began:.1f} s)")
+        self.say(f"Middlewatch is up and warm: detect, investigate, converse, act ({time.monotonic() - began:.1f} s)")
 
     def _policy(self) -> str:
         weights = model.card(self.data, "1")["importances"]
