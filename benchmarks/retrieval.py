@@ -130,8 +130,6 @@ def quality(folder: Path, cache: Path, adapter: Path | None, only: str = "") -> 
 
 def trained_without(folder: Path, project: str, cache: Path) -> Path:
     """An adapter learnt from all projects but one, in the way the shipped one was learnt from all."""
-    import torch
-
     from knowledge.adapter import train
     from knowledge.embedder import plain
     from knowledge.shelf import texts
@@ -146,7 +144,7 @@ def trained_without(folder: Path, project: str, cache: Path) -> Path:
             said = understood(query["text"].partition("\n")[2]).words
             parts = [said, names(query["expr"]), *[line for line in query["text"].split("\n")[1:2] if "=" not in line]]
             pairs += [(text, number[name]) for text in parts for name in right[query["_id"]]]
-    arrays = train(plain(torch.float32).eval(), [texts(book)[1][1:] for book in books], pairs, epochs=2)
+    arrays = train(plain().eval(), [texts(book)[1][1:] for book in books], pairs, epochs=2)
     path = cache / f"without-{project}.npz"
     np.savez_compressed(path, **arrays)
     return path

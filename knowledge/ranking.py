@@ -139,11 +139,12 @@ def _features(shelf: Shelf, vectors: Vectors | None, asked: Asked, slots: np.nda
     if asked.vector is None:
         return out
     parts = [shelf.parts(slot) for slot in slots.tolist()]
+    counts = np.array([len(some) for some in parts])
     cosines = vectors.take(shelf.chunk_rows([at for some in parts for at in some])) @ asked.vector
-    at = 0
-    for row, some in enumerate(parts):
-        nearest = np.sort(cosines[at : at + len(some)])[::-1][:BEST]
-        out[row, :2] = nearest[0], nearest.mean()
-        at += len(some)
+    cosines = cosines[np.lexsort((-cosines, np.repeat(np.arange(len(parts)), counts)))]
+    starts = np.cumsum(counts) - counts
+    reach = np.arange(BEST) < counts[:, None]
+    nearest = cosines[np.minimum(starts[:, None] + np.arange(BEST), len(cosines) - 1)] * reach
+    out[:, 0], out[:, 1] = nearest[:, 0], nearest.sum(axis=1) / reach.sum(axis=1)
     out[:, 2] = vectors.take(shelf.title_rows(slots)) @ asked.vector
     return out

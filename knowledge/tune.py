@@ -130,9 +130,7 @@ def _learn(
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """A new adapter that holds the old one and what was learnt on top: their ranks add up."""
-    import torch
-
-    model = plain(torch.float32)
+    model = plain()
     old: dict[str, np.ndarray] = {}
     if start.is_file():
         merge(model, start)
