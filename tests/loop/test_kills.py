@@ -55,14 +55,7 @@ async def test_a_target_killed_at_every_state_changes_nothing_of_the_story(targe
 
 async def counted(town: Town) -> None:
     """Every published event is in detect's count, none is dead, and the chain holds."""
-    import json
-
-    for _ in range(60):
-        code, words = await town.ask("status", "--json")
-        assert code == 0, words
-        status = json.loads(words.strip().splitlines()[-1])
-        if status["detect"]["events"] >= town.sent:
-            break
+    status = await town.status(events=town.sent)
     assert status["detect"]["events"] == town.sent
     assert status["dead"] == 0
     code, words = await town.ask("audit", "verify")

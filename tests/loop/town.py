@@ -21,6 +21,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ class Town:
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.env: dict[str, str] = {"MIDDLEWATCH_VAR": str(folder), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         self.seen, self.sent = Seen(), 0
+        self.workspace_url = self.model_url = ""
         self.kills: list[str] = []
         self.began = time.monotonic()
 
@@ -97,18 +99,13 @@ class Town:
         await self.start("servers")
         found = json.loads(await self._file("servers.json"))
         self.env |= {"NATS_URL": found["nats"]["url"], "REDIS_URL": found["redis"]["url"]}
-        await self.start("workspace", "--port", "0")
+        await self.start_workspace()
         for cached in ("models", "flights"):
             (self.folder / cached).symlink_to(self.prepared / cached)
-        port_file = self.folder / "model-server.json"
-        arguments = ["--data", str(self.folder), "--port-file", str(port_file)]
-        await self._start("model-server", "-m", "bot.demo.model_server", *arguments)
-        self.model_url = f"http://127.0.0.1:{await self._file('model-server.json')}"
+        await self.start_model_server()
         self._policy()
-        workspace = json.loads(await self._file("workspace.json"))
         await asyncio.gather(*(self.start(target) for target in TARGETS))
-        self.workspace_url = workspace["url"]
-        self.people = await self._stack.enter_async_context(People(workspace["url"]))
+        self.people = await self._stack.enter_async_context(People(self.workspace_url))
         self.seen = await self._stack.enter_async_context(watching(self.env["NATS_URL"]))
         connection = await connect(self.env["NATS_URL"], "town")
         self._stack.push_async_callback(connection.close)
@@ -126,28 +123,59 @@ class Town:
         self.env["POLICY"] = str(policy)
 
     async def close(self) -> None:
-        """Stop everything, in reverse."""
+        """Stop the targets, then what they stand on."""
         if hasattr(self, "_stack"):
             await self._stack.aclose()
-        for process in reversed(self.processes.values()):
-            if process.returncode is None:
-                process.send_signal(signal.SIGTERM)
-        for process in reversed(self.processes.values()):
+        await self._stop([name for name in self.processes if name in TARGETS])
+        await self._stop([name for name in self.processes if name not in TARGETS])
+
+    async def _stop(self, names: list[str]) -> None:
+        running = {name: self.processes[name] for name in names if self.processes[name].returncode is None}
+        for process in running.values():
+            process.send_signal(signal.SIGTERM)
+        for name, process in running.items():
             try:
                 await asyncio.wait_for(process.wait(), 15)
             except TimeoutError:
+                self.note(f"{name} does not stop: kill -9")
                 process.kill()
                 await process.wait()
 
     # processes
 
     async def start(self, target: str, *more: str) -> None:
-        """Start a target and wait until it answers."""
-        ready = self.folder / f"{target}.ready.json"
-        ready.unlink(missing_ok=True)
-        await self._start(target, "-m", "bot", "run", target, "--ready-file", str(ready), *more)
+        """Start a target and wait until it handles what comes (it may still load what it does not need for that)."""
+        log = self.folder / f"{target}.log"
+        read = log.stat().st_size if log.exists() else 0
+        await self._start(target, "-m", "bot", "run", target, *more)
         if target in TARGETS:
-            await self._file(ready.name)
+            await self.until(lambda: b"middlewatch: watching" in log.read_bytes()[read:], f"{target} is not watching")
+
+    async def start_workspace(self) -> None:
+        """The workspace; a second time on the port of the first, so that who knew it finds it again."""
+        (self.folder / "workspace.json").unlink(missing_ok=True)
+        await self.start("workspace", "--port", self.workspace_url.rpartition(":")[2] or "0")
+        self.workspace_url = json.loads(await self._file("workspace.json"))["url"]
+
+    async def start_model_server(self) -> None:
+        """The model server, in the same way."""
+        port_file = self.folder / "model-server.json"
+        port_file.unlink(missing_ok=True)
+        arguments = ["--data", str(self.folder), "--port-file", str(port_file)]
+        arguments += ["--port", self.model_url.rpartition(":")[2] or "0"]
+        await self._start("model-server", "-m", "bot.demo.model_server", *arguments)
+        self.model_url = f"http://127.0.0.1:{await self._file(port_file.name)}"
+
+    def kill_server(self, name: str) -> None:
+        """kill -9 `nats` or `redis`; whoever holds the local servers starts it again on the same port and data."""
+        self.note(f"kill {name}")
+        os.kill(int((self.folder / name / f"{name}.pid").read_text()), signal.SIGKILL)
+        self.kills.append(name)
+
+    def memory(self, target: str) -> float:
+        """Resident memory of a target's process, MB."""
+        status = Path(f"/proc/{self.processes[target].pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
     async def _start(self, name: str, *arguments: str) -> None:
         with (self.folder / f"{name}.log").open("ab") as log:
@@ -166,13 +194,17 @@ class Town:
         await self.processes[target].wait()
         self.kills.append(target)
 
-    async def _file(self, name: str, timeout: float = 60.0) -> str:
+    async def _file(self, name: str) -> str:
+        await self.until(lambda: _read(self.folder / name) is not None, f"{name} did not appear")
+        return (self.folder / name).read_text()
+
+    async def until(self, there: Callable[[], Any], otherwise: str, timeout: float = 120.0) -> None:
+        """Wait for something that can only be looked at."""
         deadline = time.monotonic() + timeout
-        while (found := _read(self.folder / name)) is None:
+        while not there():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{name} did not appear:\n{self.logs()}")
+                raise TimeoutError(f"{otherwise}:\n{self.logs()}")
             await asyncio.sleep(0.02)
-        return found
 
     def logs(self, lines: int = 12) -> str:
         """The end of every log, for a failing test."""
@@ -241,6 +273,22 @@ class Town:
         """Every message of the channel that speaks of the model and is no reply."""
         messages = await self.people.as_user("ana").messages("ml-oncall")
         return [m for m in messages if MODEL in text_of(m) and m.get("thread_ts") in (None, m["ts"])]
+
+    async def status(self, events: int = 0, tries: int = 60) -> dict[str, Any]:
+        """What `status --json` says, once detect has taken in `events` (or as it is after so many tries)."""
+        for _ in range(tries):
+            code, words = await self.ask("status", "--json")
+            assert code == 0, words
+            found: dict[str, Any] = json.loads(words.strip().splitlines()[-1])
+            if found["detect"]["events"] >= events:
+                break
+        return found
+
+    async def dead(self) -> list[dict[str, Any]]:
+        """What `dead --json` says."""
+        code, words = await self.ask("dead", "--json")
+        assert code == 0, words
+        return [json.loads(line) for line in words.splitlines() if line.startswith("{")]
 
     async def ask(self, *arguments: str) -> tuple[int, str]:
         """One verb of the command line: exit status and output."""
