@@ -22,7 +22,7 @@ from agents.surprise import Constants
 HOUR = 3600.0
 BESIDE = frozenset({"observes", "trains_on"})
 """Edges along which a fault does not travel within the time of an incident."""
-CHANGE, CHANGE_DECAY = 1.8, 3 * HOUR
+CHANGE_DECAY, NEAR, LOGGED_LATE = 3 * HOUR, 12 * HOUR, 1.5 * HOUR
 
 
 class Weights(NamedTuple):
@@ -38,6 +38,12 @@ class Weights(NamedTuple):
     """The alert is of a sign that the kind does not move."""
     late_root: float = -1.0
     """The node moved after what it is said to have caused."""
+    floor: float = -2.0
+    """A node that should show it and does not, as a relay."""
+    at_target: float = 3.5
+    """The alert itself, for a kind that begins at the node that alerted and shows there as it did."""
+    change: float = 1.8
+    """A change on the node at the time it began."""
     temperature: float = 1.0
 
 
@@ -71,15 +77,21 @@ class Sign(NamedTuple):
     reading: Reading
 
 
+CARRIES = {"writes": 0.95, "reads": 0.6, "serves": 0.8, "labels": 0.8, "trains": 0.8, "reads_online": 0.7, "feeds": 0.4}
+"""Chance that a fault passes an edge of this kind: what a job writes it has made, what it reads it may use in part."""
+
+
 def strength(edge: Edge) -> float | None:
     """Chance that a fault of the source shows at the target; None when nothing is known."""
-    return None if edge.importance is None else 0.15 + 0.8 * min(math.sqrt(edge.importance), 1.0)
+    if edge.importance is not None:
+        return 0.15 + 0.8 * min(math.sqrt(edge.importance), 1.0)
+    return CARRIES.get(edge.kind)
 
 
 def diagnose(case: Case, constants: Constants = Constants(), weights: Weights = Weights()) -> Diagnosis:  # noqa: B008
     """Rank the typed causes of the case's alert."""
     readings = read_all(case)
-    signs = _signs(readings)
+    signs = _signs([*readings, *read_all(case, segments=True)])
     edges = [(e.source, e.target, strength(e)) for e in case.edges if e.kind not in BESIDE]
     found: list[Typed] = []
     for fault in FAULTS:
@@ -131,7 +143,7 @@ def evidence(shown: Mapping[str, Sign], roles: Sequence[str]) -> list[float]:
 
 def _mean(nats: Sequence[float]) -> float:
     top = max(nats)
-    return top + math.log(sum(math.exp(n - top) for n in nats) / len(nats))
+    return top + math.log(sum(math.exp(n - top) for n in nats)) - 0.5 * math.log(len(nats))
 
 
 def _scored(case: Case, signs: Mapping[str, Mapping[str, Sign]], edges: list[tuple[str, str, float | None]], fault: Fault,
@@ -148,11 +160,16 @@ def _scored(case: Case, signs: Mapping[str, Mapping[str, Sign]], edges: list[tup
         else:
             roles = fault.effects.get(kind, ())
             seen = evidence(shown, roles)
+            held = _held(shown, fault.spared.get(kind, ()))
+            seen = [n - w.moved_calm * held for n in seen]
         s = max((x.s for x in shown.values()), default=math.nan)
-        relay = max(_mean(seen), c.relay_floor) if seen else 0.0
+        relay = max(_mean(seen), w.floor) if seen else 0.0
         own = _own(shown, fault, kind, generic, c, w)
         if node == target:
-            relay = c.target_relay if _fits(case, fault, kind, target) else w.wrong_alert
+            fits = _fits(case, fault, kind, target)
+            relay = c.target_relay if fits else w.wrong_alert
+            if fits and _alerts(case, target, fault.own):
+                own = max(own, w.at_target - w.moved_calm * _held(shown, fault.calm))
         factors[node] = Factors(s, own, relay)
     paths = [*edges, *_extra(case, fault, kinds)]
     ranking = weigh(paths, factors, target, constants=c)
@@ -163,6 +180,29 @@ def _scored(case: Case, signs: Mapping[str, Mapping[str, Sign]], edges: list[tup
     return found
 
 
+def onset(shown: Mapping[str, Sign], fault: Fault | None) -> float | None:
+    """When the node began to move in the roles that tell of the fault (in any, without one): its clearest sign's."""
+    roles = {r.rstrip("+-") for r in fault.own} if fault is not None and fault.own else set(shown)
+    moved = [s for name, s in shown.items() if name in roles and s.nats > 0 and s.reading.onset is not None]
+    return max(moved, key=lambda s: s.nats).reading.onset if moved else None
+
+
+def changed(case: Case, node: str, began: float) -> tuple[dict[str, object], float] | None:
+    """The change on `node` that fits an onset at `began` best, and how well (0..1); None when none does.
+
+    A change may be logged up to an hour and a half after it took effect.
+    """
+    best: tuple[dict[str, object], float] | None = None
+    for change in case.changes:
+        age = began - change["at"]
+        if change["target"] != node or not -LOGGED_LATE <= age <= NEAR:
+            continue
+        fit = math.exp(-age / CHANGE_DECAY) if age >= 0 else 0.6
+        if best is None or fit > best[1]:
+            best = (change, fit)
+    return best
+
+
 def _own(shown: Mapping[str, Sign], fault: Fault, kind: str, generic: bool, c: Constants, w: Weights) -> float:
     """What the node itself says about being where this fault began."""
     if generic:
@@ -170,19 +210,24 @@ def _own(shown: Mapping[str, Sign], fault: Fault, kind: str, generic: bool, c: C
         return max(_mean(seen), c.culprit_floor) if seen else c.unseen_culprit
     seen = evidence(shown, fault.own)
     own = max(_mean(seen), w.calm_own) if seen else w.blind_own
-    held = sum(max(n, 0.0) for n in evidence(shown, fault.calm))
-    return own - w.moved_calm * min(held, 6.0)
+    return own - w.moved_calm * _held(shown, fault.calm)
+
+
+def _held(shown: Mapping[str, Sign], calm: Sequence[str]) -> float:
+    """Evidence of signs that should be calm."""
+    return min(sum(max(n, 0.0) for n in evidence(shown, calm)), 6.0)
 
 
 def _fits(case: Case, fault: Fault, kind: str, target: str) -> bool:
     """Whether the alert is of a sign that this kind of fault moves."""
-    if fault.cause == "unknown":
-        return True
+    roles = (*fault.effects.get(kind, ()), *(fault.own if kind in fault.origins else ()))
+    return fault.cause == "unknown" or _alerts(case, target, roles)
+
+
+def _alerts(case: Case, target: str, roles: Sequence[str]) -> bool:
+    """Whether the alerting series has one of these roles (or is unknown)."""
     role = next((s.role for s in case.series if s.node == target and s.metric == case.alert.get("metric")), None)
-    if role is None:
-        return True
-    roles = {r.rstrip("+-") for r in (*fault.effects.get(kind, ()), *(fault.own if kind in fault.origins else ()))}
-    return role.name in roles
+    return role is None or role.name in {r.rstrip("+-") for r in roles}
 
 
 def _extra(case: Case, fault: Fault, kinds: Mapping[str, str]) -> list[tuple[str, str, float | None]]:
@@ -204,4 +249,8 @@ def _typed(case: Case, fault: Fault, candidate: Candidate, signs: Mapping[str, M
     if candidate.node == target and not _fits(case, fault, kinds[target], target):
         parts.append((target, "not what alerted", w.wrong_alert))
     parts.append((candidate.node, f"how often: {fault.cause}", fault.prior))
+    began = onset(signs.get(candidate.node, {}), fault) or onset(signs.get(target, {}), None) or case.at
+    change = changed(case, candidate.node, began)
+    if change is not None and parts[0][2] >= -1.5:
+        parts.append((candidate.node, f"change {change[0]['id']}", w.change * change[1]))
     return Typed(fault, candidate.node, sum(p[2] for p in parts), 0.0, parts)

@@ -9,6 +9,37 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
+CODES = {
+    "sentinel_default": "D1",
+    "schema_change": "D2",
+    "unit_change": "D3",
+    "logging_experiment": "D4",
+    "duplicate_events": "D5",
+    "partial_data": "D6",
+    "category_encoding": "D8",
+    "stale_feature_job": "F1",
+    "online_store_miss": "F2",
+    "training_serving_skew": "F3",
+    "feature_file_limit": "F6",
+    "bad_model_version": "M1",
+    "wrong_artefact": "M2",
+    "training_stopped": "M3",
+    "threshold_change": "M4",
+    "runtime_regression": "S1",
+    "latency_fallback": "S3",
+    "mixed_rollout": "S4",
+    "late_labels": "L1",
+    "label_definition": "L2",
+    "covariate_drift": "W1",
+    "concept_drift": "W2",
+    "monitor_fault": "O1",
+    "unknown": "other",
+    "seasonality": "W3",
+    "campaign_mix": "W4",
+}
+"""Each typed cause and its id in the catalogue of incident types."""
+
+
 class Fault(NamedTuple):
     """`origins`: node kinds where it can begin. `own`: telling roles there; `effects`: kind -> roles downstream;
     `calm`: roles that it does not move at its origin; `prior`: nats, from how often such outages happen."""
@@ -19,7 +50,8 @@ class Fault(NamedTuple):
     effects: dict[str, tuple[str, ...]]
     calm: tuple[str, ...] = ()
     prior: float = 0.0
-    benign: bool = False
+    spared: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - a NamedTuple's default is never written to
+    """kind -> roles that it leaves alone downstream."""
 
 
 _SCORES = ("score_mean", "score_high", "psi", "action_rate")
@@ -31,7 +63,8 @@ _MOVED = ("mean", "median", "high", "psi")
 
 def _data(table: tuple[str, ...], view: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     """Effects of broken data on its way through tables and views into models and services."""
-    return {"table": table, "feature_view": view, "model": _MODEL, "service": _SERVICE}
+    return {"table": table, "feature_job": ("status+", "rows_out-"), "feature_view": view, "model": _MODEL,
+            "service": _SERVICE}  # fmt: skip
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -47,7 +80,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("duplicate_events", ("ingest_job",), ("rows_out+",), _data(("duplicates+", "rows+"), _MOVED)
           | {"feature_job": ("rows_in+", "rows_out+")}, ("status+", "rows_in"), 0.0),
     Fault("partial_data", ("ingest_job",), ("rows_out-", "status+", "lag+"),
-          _data(("rows-", "staleness+", "late_rows+"), ("nulls+", *_MOVED)) | {"feature_job": ("rows_in-", "rows_out-")}, (), 0.0),
+          _data(("rows-", "staleness+", "late_rows+"), ("nulls+", "staleness+", *_MOVED))
+          | {"feature_job": ("rows_in-", "rows_out-", "status+")}, (), 0.0),
     Fault("category_encoding", ("source",), ("distinct", "unseen+", "top_share-", "mean"),
           _data(("distinct", "top_share-", "mean"), ("unseen+", "distinct", "top_share-", *_MOVED)),
           ("schema", "rows", "nulls+"), 0.0),
@@ -80,7 +114,8 @@ FAULTS: tuple[Fault, ...] = (
           ("schema", "nulls+", "duplicates+"), -0.2),
     Fault("concept_drift", ("model", "source"), ("quality", "calibration"), {"model": _HURT, "service": ("quality", "business")},
           ("score_mean", "psi+", "version", "action_rate"), -0.2),
-    Fault("monitor_fault", ("monitor",), ("reference_age", "checks-"), {"feature_view": ("psi+",), "model": ("psi+",)}, (), 0.0),
+    Fault("monitor_fault", ("monitor",), ("reference_age", "checks-"), {"feature_view": ("psi+",), "model": ("psi+",)}, (), 0.0,
+          {"feature_view": ("mean", "nulls+", "spread", "top_share+", "unseen+"), "model": ("score_mean", "score_high", "action_rate")}),
     Fault("unknown", ("source", "table", "ingest_job", "feature_job", "feature_view", "feature_store", "model", "service",
           "label_job", "training_job"), (), {}, (), -1.0),
 )  # fmt: skip

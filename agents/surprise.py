@@ -94,7 +94,9 @@ def judged(s: float, rehearsed: Any, c: Constants) -> float:
     nats = -math.log((1 + above) / (1 + len(rehearsed))) - c.rarity
     if s < c.threshold:
         return min(nats, bayes(s, c))
-    return nats if above else max(nats, bayes(s, c))
+    if above:
+        return nats
+    return max(nats, bayes(s, c)) + math.log((1 + s) / (1 + max(float(rehearsed[-1]), c.threshold)))
 
 
 def _rehearsed(history: Any, length: int, onset: int, sign: int, c: Constants) -> Any:
