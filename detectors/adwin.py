@@ -9,7 +9,6 @@ from detectors.averaged import Averaged
 from detectors.base import Finding, Learned
 from detectors.frozen import freeze, thaw
 
-
 RECENT = 512
 """Values kept to date the change."""
 

@@ -32,23 +32,33 @@ def growing(raw: list[float], levels: int, rows: float, block: float) -> tuple[n
     return np.maximum.accumulate(np.maximum(np.array(full) * MARGIN, 1.0)), float(max(whole * MARGIN, 1.0))
 
 
+def pooled(blocks: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both [N, bins] with the bins that hold fewer than five rows or one in 500 as one (gone where that holds none)."""
+    total = blocks.sum(axis=0)
+    held = total >= max(5.0, total.sum() / 500)
+    pair = [np.column_stack([a[:, held], a[:, ~held].sum(axis=1)]) for a in (blocks, expected)]
+    return (pair[0], pair[1]) if total[~held].sum() >= 5 else (pair[0][:, :-1], pair[1][:, :-1])
+
+
 def design_effects(blocks: np.ndarray, expected: np.ndarray, block: float) -> tuple[np.ndarray, float]:
     """(design effect per level, design effect of the whole reference) of block counts against their expectation.
 
-    `blocks` and `expected` are [N, bins]. Bins that hold fewer than five rows in all are left out.
+    `blocks` and `expected` are [N, bins]. What cannot be told from one (three standard errors) counts as one.
     """
-    held = blocks.sum(axis=0) >= 5
     rows = float(blocks.sum())
-    if held.sum() < 2 or len(blocks) < 8:
+    blocks, expected = pooled(blocks, expected)
+    free = blocks.shape[1] - 1
+    if free < 1 or len(blocks) < 8:
         return np.full(LEVELS, 1.0 if len(blocks) >= 8 else MARGIN), 1.0
     raw = []
     for k in range(LEVELS):
         share = len(blocks) / (1 << k)
         if share < 8:
             break
-        seen, usual = windows(blocks, k)[:, held], np.maximum(windows(expected, k)[:, held], 1e-9)
-        noise = (1 + np.sqrt(2 / (share * max(held.sum() - 1, 1)))) / (1 - 1 / share)
-        raw.append(float(spread(seen, usual, share) * noise))
+        seen, usual = windows(blocks, k), np.maximum(windows(expected, k), 1e-9)
+        noise = np.sqrt(2 / (share * free))
+        one = spread(seen, usual, share) / (1 - 1 / share)
+        raw.append(float(one * (1 + noise)) if one > 1 + 3 * noise else min(float(one), 1.0))
     return growing(raw, LEVELS, rows, block)
 
 

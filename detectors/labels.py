@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -34,16 +35,28 @@ class Memory:
         self.most = most
         self.served: dict[str, Served] = {}
         self.early: dict[str, Any] = {}
+        self.labelled: dict[str, None] = {}
+        """Ids whose label has come, for a while: a redelivered event is still known."""
 
     def keep(self, ids: list[str], served: list[Served]) -> None:
         """Remember predictions; the oldest go when there are too many."""
+        if len(ids) > self.most:
+            ids, served = ids[-self.most :], served[-self.most :]
         self.served.update(zip(ids, served, strict=True))
-        for _ in range(len(self.served) - self.most):
-            del self.served[next(iter(self.served))]
+        self.served.pop("", None)
+        over = len(self.served) - self.most
+        if over > 0:
+            for old in list(islice(self.served, over)):
+                del self.served[old]
 
     def take(self, label_id: str) -> Served | None:
         """The prediction of this id, once."""
-        return self.served.pop(label_id, None)
+        found = self.served.pop(label_id, None)
+        if found is not None:
+            self.labelled[label_id] = None
+            if len(self.labelled) > self.most // 2:
+                del self.labelled[next(iter(self.labelled))]
+        return found
 
     def wait(self, label_id: str, label: Any) -> None:
         """A label whose prediction is not here (yet)."""

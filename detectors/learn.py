@@ -10,9 +10,9 @@ from detectors import bins as bin_maker
 from detectors import dispersion, season
 from detectors.baseline import Column, Reference, Unfit, reference_id
 from detectors.bins import Bins
-from detectors.quiet import longest_usual
 from detectors.relation import learn_relation, residuals
 from detectors.rows import Rows, cells
+from detectors.silence import longest_usual
 from detectors.steps import OFF, learn_step
 from detectors.summary import level_summary, number_summary
 from detectors.trial import made_quiet

@@ -80,8 +80,9 @@ def freeze_model(model: Model) -> dict[str, Any]:
         "name": [model.tenant, model.model], "references": references,
         "reference": model.reference.id if model.reference else None,
         "learning": [rows_out(rows) for rows in model.learning], "learning_rows": model.learning_rows,
-        "served": msgspec.to_builtins(model.memory.served), "early": model.memory.early,
-        "clock": [model.watermark, model.strange, model.silent_since, model.serving], "counts": model.counts,
+        "served": model.memory.served, "early": model.memory.early,
+        "labelled": list(model.memory.labelled), "clock": model.clock.snapshot(msgspec.to_builtins),
+        "counts": [model.silent_since, model.serving, model.rows, model.duplicates, model.labels, model.unknown_labels],
         "told": sorted(model.told), "versions": [freeze_version(v) for v in model.versions.values()],
     }  # fmt: skip
 
@@ -97,8 +98,12 @@ def thaw_model(monitor: Monitor, state: dict[str, Any]) -> None:
     model.learning, model.learning_rows = [rows_in(r) for r in state["learning"]], state["learning_rows"]
     model.memory.served = {key: Served(*value) for key, value in state["served"].items()}
     model.memory.early = state["early"]
-    model.watermark, model.strange, model.silent_since, model.serving = state["clock"]
-    model.counts, model.told = state["counts"], set(state["told"])
+    model.memory.labelled = dict.fromkeys(state["labelled"])
+    model.clock.restore(state["clock"], lambda event: msgspec.convert(event, InferenceServed))
+    model.silent_since, model.serving, model.rows, model.duplicates, model.labels, model.unknown_labels = state[
+        "counts"
+    ]
+    model.told = set(state["told"])
     for one in state["versions"]:
         version = thaw_version(model, one, references)
         model.versions[version.name] = version
@@ -107,6 +112,7 @@ def thaw_model(monitor: Monitor, state: dict[str, Any]) -> None:
 def freeze_version(version: Version) -> dict[str, Any]:
     return {
         "name": version.name, "pending": msgspec.to_builtins(version.pending),
+        "parts": [rows_out(part) for part in version.parts],
         "counts": [version.first_at, version.last_at, version.rows, version.away],
         "reference": version.reference.id if version.reference else None,
         "watch": None if version.watch is None else freeze_watch(version.watch),
@@ -117,6 +123,7 @@ def freeze_version(version: Version) -> dict[str, Any]:
 def thaw_version(model: Model, state: dict[str, Any], references: dict[str, Reference]) -> Version:
     version = Version(state["name"])
     version.pending = [msgspec.convert(p, InferenceServed) for p in state["pending"]]
+    version.parts = [rows_in(part) for part in state["parts"]]
     version.first_at, version.last_at, version.rows, version.away = state["counts"]
     version.reference = references.get(state["reference"])
     if state["watch"] is not None:

@@ -9,23 +9,19 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from core.events import InferenceServed, LabelArrived
-from core.findings import Detection, Summary
+from core.events import InferenceServed, LabelArrived, iso
 from detectors import labels as joining
+from detectors import silence
 from detectors.baseline import Reference, Unfit
+from detectors.clock import Clock
 from detectors.compiled import Compiled
 from detectors.options import Options
-from detectors.quiet import patience
 from detectors.reaction import Fact, Reaction
 from detectors.rows import Rows, joined, probability, rows_of
 from detectors.watch import BLOCK, Calm, Watch
 
 MAX_VERSIONS = 8
 OUTPUTS = ("score", "confidence", "prediction", "latency")
-JUMP = 86_400.0
-"""An event this far ahead of all others does not move the clock alone."""
-CONFIRM = 20
-"""So many events in a row beyond the jump (or behind the watermark) do: the clock really moved."""
 PART = 3_600.0
 """A block that is not full is weighed once it is this old (event time)."""
 
@@ -61,12 +57,17 @@ class Model:
         self.learning: list[Rows] = []
         self.learning_rows = 0
         self.memory = joining.Memory(options.label_memory)
-        self.watermark = 0.0
-        self.strange: list[float] = []
+        self.clock = Clock(options.lateness_seconds)
         self.silent_since = 0.0
         self.serving = ""
-        self.counts = {"rows": 0, "late": 0, "duplicates": 0, "unknown_labels": 0, "labels": 0, "clock": 0}
+        self.rows = self.duplicates = self.labels = self.unknown_labels = 0
         self.told: set[str] = set()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What came, and what was set aside."""
+        return {"rows": self.rows, "late": self.clock.late, "wild": self.clock.wild, "duplicates": self.duplicates,
+                "labels": self.labels, "unknown_labels": self.unknown_labels}  # fmt: skip
 
     # ---- rows in
 
@@ -76,75 +77,84 @@ class Model:
         for event in self._fresh(events, reaction):
             by_version.setdefault(event.version, []).append(event)
         for name, mine in by_version.items():
-            version = self._version(name, mine[0].at, reaction)
-            self._remember(version, mine)
+            version = self._version(name, reaction)
+            served = [joining.Served(e.at, name, probability(e.score), _said(e)) for e in mine]
+            self._remember(version, [e.at for e in mine], [e.id for e in mine], served)
             version.pending += mine
-            count = len(version.pending)
+            held = sum(map(len, version.parts))
+            count = len(version.pending) + held
             if version.reference is None or count >= BLOCK:
-                whole = count if version.reference is None else count - count % BLOCK
-                rows = rows_of(version.pending[:whole])
+                whole = (count if version.reference is None else count - count % BLOCK) - held
+                rows = joined([*version.parts, rows_of(version.pending[:whole])])
+                version.parts = []
                 del version.pending[:whole]
                 self.feed(version, rows, reaction)
 
     def _fresh(self, events: Sequence[InferenceServed], reaction: Reaction) -> list[InferenceServed]:
-        """Events that are neither late nor seen before; the watermark moves along."""
-        fresh = []
-        known = self.memory.served
-        new: set[str] = set()
+        """Events that are neither late nor seen before, those that were held until the clock agreed among them."""
+        fresh: list[InferenceServed] = []
+        known, done, new = self.memory.served, self.memory.labelled, set()
+        admit = self.clock.admit
         for event in events:
-            at = event.at
-            if event.id and (event.id in known or event.id in new):
-                self.counts["duplicates"] += 1
-                continue
-            if at > self.watermark:
-                if self.watermark and at > self.watermark + JUMP and not self._moved(at, reaction):
+            name = event.id
+            if name:
+                if name in known or name in new or name in done:
+                    self.duplicates += 1
                     continue
-                self.watermark = at
-            elif at < self.watermark - self.options.lateness_seconds and not self._moved(at, reaction):
-                self.counts["late"] += 1
-                continue
-            else:
-                self.strange.clear()
-            new.add(event.id)
-            fresh.append(event)
+                new.add(name)
+            fresh += admit(event.at, event)
+        self._clock_moved(reaction)
         return fresh
 
-    def _moved(self, at: float, reaction: Reaction) -> bool:
-        """Whether the clock itself moved: many events in a row agree on a time far from the watermark."""
-        far = at > self.watermark + JUMP or at < self.watermark - JUMP
-        if not far:
-            self.strange.clear()
-            return False
-        if self.strange and abs(at - self.strange[-1]) > JUMP:
-            self.strange.clear()
-        self.strange.append(at)
-        self.counts["clock"] += 1
-        quiet_month = at > self.watermark and not self.versions
-        if len(self.strange) < CONFIRM and not quiet_month:
-            return False
-        reaction.facts.append(Fact(name="clock_moved", tenant=self.tenant, model=self.model,
-                                   detail=f"event time went from {self.watermark:.0f} to {at:.0f}"))  # fmt: skip
-        self.watermark = at
-        self.strange.clear()
-        return True
+    def _clock_moved(self, reaction: Reaction) -> None:
+        for before, after in self.clock.moves:
+            reaction.facts.append(Fact(name="clock_moved", tenant=self.tenant, model=self.model,
+                                       detail=f"event time went from {iso(before)} to {iso(after)}"))  # fmt: skip
+        self.clock.moves.clear()
 
-    def _remember(self, version: Version, events: list[InferenceServed]) -> None:
+    def take_rows(self, name: str, rows: Rows, reaction: Reaction) -> None:
+        """Rows of one version that came in columns, in the order they arrived."""
+        keep = self.clock.admit_rows(rows.at)
+        self._clock_moved(reaction)
+        known, done = self.memory.served, self.memory.labelled
+        seen = [bool(i) and (i in known or i in done) for i in rows.ids]
+        if any(seen):
+            self.duplicates += sum(seen)
+            keep &= ~np.array(seen)
+        if not keep.all():
+            rows = rows.take(np.flatnonzero(keep))
+        if not len(rows):
+            return
+        version = self._version(name, reaction)
+        self._remember(version, rows.at, rows.ids, served_rows(name, rows))
+        if version.pending:
+            version.parts.append(rows_of(version.pending))
+            version.pending = []
+        version.parts.append(rows)
+        count = sum(map(len, version.parts))
+        whole = count if version.reference is None else count - count % BLOCK
+        if not whole:
+            return
+        rows = joined(version.parts)
+        version.parts = [rows.take(slice(whole, None))] if whole < count else []
+        self.feed(version, rows.take(slice(0, whole)) if whole < count else rows, reaction)
+
+    def _remember(self, version: Version, at: Any, ids: list[str], served: list[joining.Served]) -> None:
         if version.last_at == 0.0:
-            version.first_at = events[0].at
-        version.rows += len(events)
-        version.last_at = max(version.last_at, events[-1].at)
+            version.first_at = float(at[0])
+        version.rows += len(ids)
+        version.last_at = max(version.last_at, float(at[-1]))
         self.serving = version.name
-        self.counts["rows"] += len(events)
-        served = [joining.Served(e.at, version.name, probability(e.score), _said(e)) for e in events]
-        self.memory.keep([e.id for e in events], served)
+        self.rows += len(ids)
+        self.memory.keep(ids, served)
         version.away = 0
         for other in self.versions.values():
             if other is not version:
-                other.away += len(events)
+                other.away += len(ids)
 
     # ---- versions and baselines
 
-    def _version(self, name: str, at: float, reaction: Reaction) -> Version:
+    def _version(self, name: str, reaction: Reaction) -> Version:
         version = self.versions.get(name)
         if version is not None:
             return version
@@ -240,7 +250,7 @@ class Model:
             reaction.calms.append((self.key(version), calm))
         for content in closed:
             reaction.windows.append(reaction.window(self, version, content))
-        self._broken_silence(version, reaction)
+        silence.broken(self, version, reaction)
         self._left(version, reaction)
 
     def key(self, version: Version) -> tuple[str, str, str]:
@@ -300,10 +310,10 @@ class Model:
         """Join labels to predictions; what cannot be joined yet waits, bounded."""
         pairs: dict[str, list[tuple[joining.Served, Any]]] = {}
         for one in arrived:
-            self.counts["labels"] += 1
+            self.labels += 1
             served = self.memory.take(one.id)
             if served is None:
-                self.counts["unknown_labels"] += 1
+                self.unknown_labels += 1
                 continue
             pairs.setdefault(served.version, []).append((served, one.label))
         for name, joined_pairs in pairs.items():
@@ -344,39 +354,23 @@ class Model:
         for version in self.versions.values():
             if version.watch is None:
                 continue
-            if version.pending and at - version.pending[0].at >= PART:
-                rows, version.pending = rows_of(version.pending), []
-                self.feed(version, rows, reaction)
+            waiting = [*version.parts, *([rows_of(version.pending)] if version.pending else [])]
+            if waiting and at - float(waiting[0].at[0]) >= PART:
+                version.parts, version.pending = [], []
+                self.feed(version, joined(waiting), reaction)
             watch = version.watch
             if watch.window_rows and at - watch.window_start >= self.options.window_seconds:
                 reaction.windows.append(reaction.window(self, version, watch.close()))
-        self._silence(at, reaction)
+        silence.told(self, at, reaction)
 
-    def _silence(self, at: float, reaction: Reaction) -> None:
-        version = self.versions.get(self.serving)
-        if version is None or self.reference is None or self.silent_since or not self.reference.quiet:
-            return
-        wait = patience(self.reference.quiet, self.watermark, self.options.silence_after)
-        quiet = at - self.watermark
-        if quiet <= wait or quiet > 30 * 86_400:
-            return
-        self.silent_since = self.watermark
-        usual = self.reference.rows / max(self.reference.end - self.reference.start, 1.0)
-        reaction.detections.append((self.key(version), Detection(
-            detector="silence", signal="silence", kind="silence", at=at, onset=self.watermark, row=version.rows,
-            onset_row=version.rows, statistic=quiet, threshold=wait, effect=None, direction="down",
-            reference=Summary(rows=self.reference.rows, mean=usual), current=Summary(rows=0, mean=0.0),
-            window_start=self.watermark, window_end=at,
-            detail=f"nothing for {quiet / 60:.0f} min, where at most {wait / 60:.0f} min is usual at this hour",
-        )))  # fmt: skip
 
-    def _broken_silence(self, version: Version, reaction: Reaction) -> None:
-        if not self.silent_since:
-            return
-        self.silent_since = 0.0
-        reaction.calms.append(
-            (self.key(version), Calm(kind="silence", signals=["silence"], at=version.last_at, rows=BLOCK))
-        )
+def served_rows(name: str, rows: Rows) -> list[joining.Served]:
+    """What is kept of rows that came in columns."""
+    nothing = [None] * len(rows)
+    scores, said = rows.columns.get("score"), rows.columns.get("prediction")
+    scores = nothing if scores is None else scores.tolist() if isinstance(scores, np.ndarray) else scores
+    said = nothing if said is None else said.tolist() if isinstance(said, np.ndarray) else said
+    return [joining.Served(at, name, s, p) for at, s, p in zip(rows.at.tolist(), scores, said, strict=True)]
 
 
 def _said(event: InferenceServed) -> Any:

@@ -13,6 +13,7 @@ from core.events import InferenceServed, LabelArrived
 from detectors.model import Find, Model
 from detectors.options import Options, options_of
 from detectors.reaction import Fact, Key, Reaction
+from detectors.rows import Rows
 
 __all__ = ["Fact", "Key", "Monitor", "Reaction"]
 
@@ -49,6 +50,13 @@ class Monitor:
             self.model(tenant, model).take(events, reaction)
         return reaction
 
+    def on_rows(self, tenant: str, model: str, version: str, rows: Rows) -> Reaction:
+        """Served predictions of one version that came in columns (`rows.rows_of`, `columnar`), in order of arrival."""
+        reaction = Reaction()
+        if len(rows):
+            self.model(tenant, model).take_rows(version, rows, reaction)
+        return reaction
+
     def on_labels(self, tenant: str, model: str, labels: Sequence[LabelArrived]) -> Reaction:
         """Labels of earlier predictions."""
         reaction = Reaction()
@@ -64,7 +72,7 @@ class Monitor:
         return reaction
 
     def health(self) -> dict[str, int]:
-        """Counts over all models: rows, late, duplicates, unknown_labels, labels, clock."""
+        """Counts over all models: rows, late, wild, duplicates, labels, unknown_labels."""
         total: dict[str, int] = {}
         for model in self.models.values():
             for name, count in model.counts.items():

@@ -71,7 +71,8 @@ def content(watch: Watch) -> Content:
         else:
             summary = Summary(rows=rows, nulls=nulls, **summaries[v])
         signals[column.signal] = SignalWindow(
-            summary=summary, psi=float(psi[c]),
+            summary=summary,
+            psi=float(psi[c]),
             histogram=Histogram(counts=counts.tolist(), cuts=compiled.shown_cuts[c], levels=column.bins.levels),
         )
     effects = {
