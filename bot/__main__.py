@@ -55,7 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _few_arenas()
     level = logging.DEBUG if args.verbose else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname).1s %(name)s: %(message)s", datefmt="%H:%M:%S")
-    for noisy in ("faststream", "slack_bolt", "slack_sdk", "chromadb", "httpx", "matplotlib", "aiohttp.access", "nats"):
+    for noisy in (
+        "sentence_transformers",
+        "faststream",
+        "slack_bolt",
+        "slack_sdk",
+        "chromadb",
+        "httpx",
+        "matplotlib",
+        "aiohttp.access",
+        "nats",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         result = args.run(args)
