@@ -21,7 +21,7 @@ _LATE = ("quality", "calibration", "served_quality", "business")
 
 @dataclass(frozen=True)
 class Aim:
-    """The series that alerts: a node's canonical metric, of one feature and one segment (by index) where it has them."""
+    """The series that alerts: a node's canonical metric, of one feature and segment (by index) if it has any."""
 
     node: str
     metric: str
@@ -65,9 +65,13 @@ def aims(world: World, fault: Fault, reached: Spread, random: np.random.Generato
     for node in touched:
         by_kind.setdefault(graph.nodes[node].kind, []).append(node)
     slow = world.tenant.label_delay[0] > DAY and fault.type not in ("L1", "L2", "M3")
-    options = {(kind, metric): weight for (kind, metric), weight in spec.alerts.items()
-               if kind in by_kind and not (slow and metric in _LATE)
-               and not (metric == "business" and world.tenant.label_delay[0] > HOUR)}
+    options = {
+        (kind, metric): weight
+        for (kind, metric), weight in spec.alerts.items()
+        if kind in by_kind
+        and not (slow and metric in _LATE)
+        and not (metric == "business" and world.tenant.label_delay[0] > HOUR)
+    }
     chosen: list[Aim] = []
     while options and len(chosen) < count:
         kind, metric = weighted(random, options)
@@ -91,11 +95,20 @@ def aims(world: World, fault: Fault, reached: Spread, random: np.random.Generato
 def _feature(world: World, reached: Spread, node: str, metric: str, random: np.random.Generator) -> str | None:
     if not KNOWN[metric].per_feature:
         return None
-    key = {"psi_7d": ("shift", "logscale", "psi", "top", "oov"), "mean": ("shift",), "null_rate": ("null",),
-           "oov_rate": ("oov",), "top_share": ("top",)}[metric]
+    key = {
+        "psi_7d": ("shift", "logscale", "psi", "top", "oov"),
+        "mean": ("shift",),
+        "null_rate": ("null",),
+        "oov_rate": ("oov",),
+        "top_share": ("top",),
+    }[metric]
     features = world.graph.nodes[node].features
-    moved = {index for effect in reached.effects[node] if effect.key in key
-             for index in np.flatnonzero(np.abs(effect.size) > 1e-3)}
+    moved = {
+        index
+        for effect in reached.effects[node]
+        if effect.key in key
+        for index in np.flatnonzero(np.abs(effect.size) > 1e-3)
+    }
     if metric == "oov_rate":
         moved = {index for index in moved if features[index].categorical}
     names = [features[index].name for index in sorted(moved)]
@@ -103,7 +116,7 @@ def _feature(world: World, reached: Spread, node: str, metric: str, random: np.r
 
 
 def shoot(world: World, fault: Fault, aim: Aim, band: tuple[float, float], rounds: int = 7) -> Shot | None:
-    """Turn the fault's size, by bisection on its logarithm, until `aim` alerts with |z| inside `band`; None if it cannot."""
+    """Turn the fault's size, bisecting its logarithm, until `aim` alerts with |z| inside `band`; None if it cannot."""
     quiet = world.block(aim.node, aim.segment)
     most = fire(world, fault.sized(fault.bounds[1]), aim, quiet)
     if most is None or abs(most.z) < band[0]:
@@ -132,7 +145,8 @@ def fire(world: World, fault: Fault, aim: Aim, quiet: Block) -> Shot | None:
         return None
     begin = max(reached.onset(aim.node), world.start + 27 * DAY)
     block = World(world.seed, world.tenant, world.graph, world.start, world.end, [*world.spreads, reached]).block(
-        aim.node, aim.segment)
+        aim.node, aim.segment
+    )
     value, calm = block.values[aim.metric, aim.feature], quiet.values[aim.metric, aim.feature]
     split = max(begin - (10 * DAY if fault.shape.length > 10 * DAY else 0), world.start + 14 * DAY)
     z = seasonal_z(block.at, value, split)
@@ -146,5 +160,7 @@ def fire(world: World, fault: Fault, aim: Aim, quiet: Block) -> Shot | None:
     unit = abs(value[index] - np.median(value[block.at < split]))
     if block.at[index] - begin > slow or alone < 0.6 * abs(z[index]) * unit:
         return None
-    past = value[block.at < begin][-24 * 28:]
-    return Shot(reached, aim, float(block.at[index]), rule, float(z[index]), float(value[index]), float(np.median(past)))
+    past = value[block.at < begin][-24 * 28 :]
+    return Shot(
+        reached, aim, float(block.at[index]), rule, float(z[index]), float(value[index]), float(np.median(past))
+    )

@@ -87,8 +87,16 @@ def thinned(series: Series, alert_at: float) -> Series:
     if step > HOUR:
         keep |= age <= 8 * step
     digits = 4 if np.ptp(np.quantile(series.value, (0.1, 0.9))) < 0.04 * abs(np.median(series.value)) else 3
-    return Series(series.row_id, series.node, series.metric, series.feature, series.segment, series.at[keep],
-                  significant(series.value[keep], digits), series.n[keep])
+    return Series(
+        series.row_id,
+        series.node,
+        series.metric,
+        series.feature,
+        series.segment,
+        series.at[keep],
+        significant(series.value[keep], digits),
+        series.n[keep],
+    )
 
 
 def _order(plain: Case, changes: list[dict]) -> list[str]:
@@ -115,21 +123,37 @@ def _drilled(visible: Visible, node: str, alert: dict, alert_at: float) -> list[
     wanted |= set(features[:1])
     if not any(series.metric == word("psi_7d") for series in found):
         always.add(word("mean"))
-    return [series for series in found if series.feature is None or series.metric in always
-            or (series.feature in wanted and (series.metric not in quantiles or node == alert["node"]))]
+    return [
+        series
+        for series in found
+        if series.feature is None
+        or series.metric in always
+        or (series.feature in wanted and (series.metric not in quantiles or node == alert["node"]))
+    ]
 
 
 def _slices(visible: Visible, plain: Case, chosen: list[Series], budget: int) -> list[Series]:
     """Segments where an investigator would drill down: the target, then nodes whose whole moved."""
     target, alert_at = plain.alert["node"], plain.alert_at
     moved = [series.node for series in chosen if standing(series, alert_at) > 4]
-    wanted = list(dict.fromkeys(visible.segments()[:5] + ((plain.alert["segment"],) if "segment" in plain.alert else ())))
+    wanted = list(
+        dict.fromkeys(visible.segments()[:5] + ((plain.alert["segment"],) if "segment" in plain.alert else ()))
+    )
     out: list[Series] = []
     for node in dict.fromkeys([target, *moved]):
         for segment in wanted:
             for series in (series for series in visible.series(node, segment) if len(series.at)):
-                whole = any(other.node == node and other.metric == series.metric and other.feature == series.feature
-                            and standing(other, alert_at) > 4 for other in chosen) if node != target else True
+                whole = (
+                    any(
+                        other.node == node
+                        and other.metric == series.metric
+                        and other.feature == series.feature
+                        and standing(other, alert_at) > 4
+                        for other in chosen
+                    )
+                    if node != target
+                    else True
+                )
                 if whole and budget > 0:
                     out.append(thinned(series, alert_at))
                     budget -= _COST + _PER_VALUE * len(out[-1].at)

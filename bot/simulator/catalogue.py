@@ -36,7 +36,8 @@ class Type:
 
 
 _STEP, _RUN = {"step": 1.0}, {"per-run": 1.0}
-_SCORE = {("model", "score_mean"): 3, ("model", "score_psi_7d"): 3, ("model", "action_rate"): 2, ("model", "quality"): 2}
+_SCORE = {("model", "score_mean"): 3, ("model", "score_psi_7d"): 3, ("model", "action_rate"): 2,
+         ("model", "quality"): 2}
 _VIEW_PSI = {("feature_view", "psi_7d"): 1.5, ("feature_view", "mean"): 1}
 _Q = {("model", "quality"): 3, ("model", "calibration"): 2}
 _SERVED = {("service", "served_quality"): 3, ("service", "business"): 1}
@@ -58,7 +59,8 @@ TYPES: dict[str, Type] = {kind.id: kind for kind in (
          _SCORE | {("feature_view", "mean"): 2, ("table", "rows"): 1, ("table", "dup_rate"): 0.5},
          ("DEDUPE+BACKFILL",), ("PAUSE",), ("SCALE_UP",), 4, ranges={"dup": (0.1, 1.0)}),
     Type("D6", "partial_data", "D", {"ingest_job": 1}, _RUN, 1.0, "own", 0.5, ("infra", "run"),
-         _SCORE | {("table", "rows"): 1, ("feature_view", "null_rate"): 2}, ("RERUN_JOB",), ("FALLBACK",), ("RETRAIN",), 4,
+         _SCORE | {("table", "rows"): 1, ("feature_view", "null_rate"): 2}, ("RERUN_JOB",), ("FALLBACK",),
+         ("RETRAIN",), 4,
          ranges={"drop": (0.2, 0.9)}),
     Type("D8", "category_change", "D", {"source": 1}, {"step": 0.7, "s-curve": 0.3}, 0.5, "own", 0.0,
          ("merge", "deploy", "schema"), _SCORE | {("feature_view", "oov_rate"): 2, ("feature_view", "psi_7d"): 1},
@@ -86,17 +88,22 @@ TYPES: dict[str, Type] = {kind.id: kind for kind in (
     Type("M3", "retraining_dead", "M", {"training_job": 1}, {"ramp": 1.0}, 0.0, "old", 0.35, ("run", "infra"),
          _Q, ("FIX_TRAINING", "RETRAIN"), (), ("ROLLBACK_MODEL",), 3, labels=True, ranges={"decay": (0.02, 0.8)}),
     Type("M4", "threshold_change", "M", {"model": 1}, _STEP, 0.0, "own", 0.0, ("flag", "registry"),
-         {("model", "action_rate"): 3, ("service", "action_rate"): 1.5}, ("ROLLBACK_CONFIG",), ("ACCEPT",), ("RETRAIN",),
+         {("model", "action_rate"): 3, ("service", "action_rate"): 1.5}, ("ROLLBACK_CONFIG",), ("ACCEPT",),
+         ("RETRAIN",),
          2.5, ranges={"action": (0.02, 2.0)}),
     Type("S1", "runtime_regression", "S", {"service": 1}, {"step": 0.6, "intermittent": 0.4}, 0.0, "own", 0.0,
-         ("infra", "deploy"), _SERVED | {("service", "pool_gap"): 0.7}, ("ROLLBACK_RUNTIME",), ("DRAIN_POOL",), ("RETRAIN",), 5.5,
+         ("infra", "deploy"), _SERVED | {("service", "pool_gap"): 0.7}, ("ROLLBACK_RUNTIME",), ("DRAIN_POOL",),
+         ("RETRAIN",), 5.5,
          ranges={"pool": (0.01, 0.8)}),
-    Type("S3", "overload_fallback", "S", {"service": 0.6, "feature_store": 0.4}, {"step": 0.4, "ramp": 0.3, "s-curve": 0.3},
+    Type("S3", "overload_fallback", "S", {"service": 0.6, "feature_store": 0.4},
+         {"step": 0.4, "ramp": 0.3, "s-curve": 0.3},
          0.0, "own", 0.2, ("infra", "deploy"),
          {("service", "p99_ms"): 1.5, ("service", "fallback_rate"): 2, ("service", "served_quality"): 3,
-          ("service", "business"): 1}, ("SCALE_UP",), ("ROLLBACK_CODE",), ("RETRAIN",), 5.5, ranges={"lat": (0.15, 5.0)}),
+          ("service", "business"): 1}, ("SCALE_UP",), ("ROLLBACK_CODE",), ("RETRAIN",), 5.5,
+         ranges={"lat": (0.15, 5.0)}),
     Type("S4", "half_finished_rollout", "S", {"service": 1}, {"step": 0.6, "intermittent": 0.4}, 0.0, "own", 0.0,
-         ("deploy",), _SERVED | {("service", "error_rate"): 2}, ("FINISH_OR_ROLLBACK",), ("DRAIN_POOL",), ("RETRAIN",), 5,
+         ("deploy",), _SERVED | {("service", "error_rate"): 2}, ("FINISH_OR_ROLLBACK",), ("DRAIN_POOL",),
+         ("RETRAIN",), 5,
          ranges={"pool": (0.02, 0.8)}),
     Type("L1", "labels_late", "L", {"label_job": 1}, _RUN, 0.0, "own", 0.5, ("run", "infra"), _Q,
          ("WAIT", "FIX_LABEL_JOB"), (), ("ROLLBACK_MODEL",), 3.3, labels=True, ranges={"missing": (0.1, 0.9)}),
@@ -108,7 +115,8 @@ TYPES: dict[str, Type] = {kind.id: kind for kind in (
     Type("W2", "concept_drift", "W", {"model": 1}, {"ramp": 0.5, "step": 0.5}, 0.4, "never", 1.0, (),
          _Q, ("RETRAIN", "RULE"), ("FALLBACK",), ("ROLLBACK_MODEL",), 3, labels=True, ranges={"concept": (0.02, 0.7)}),
     Type("W3", "season", "W", {"source": 1}, {"s-curve": 1.0}, 0.0, "never", 1.0, (),
-         _SCORE | {("service", "qps"): 1, ("table", "rows"): 0.5, ("feature_view", "mean"): 1}, ("NOTHING",), (), (), 2.7,
+         _SCORE | {("service", "qps"): 1, ("table", "rows"): 0.5, ("feature_view", "mean"): 1}, ("NOTHING",), (), (),
+         2.7,
          benign=True, ranges={"season": (0.05, 2.0)}),
     Type("W4", "mix_shift", "W", {"source": 1}, {"step": 0.5, "s-curve": 0.5}, 1.0, "own", 0.0, ("flag",),
          _SCORE | {("feature_view", "psi_7d"): 1, ("feature_view", "mean"): 1}, ("NOTHING",), ("ANNOTATE",), (), 3,
@@ -127,7 +135,8 @@ TYPES: dict[str, Type] = {kind.id: kind for kind in (
          {("service", "cache_hit"): 1, ("service", "served_quality"): 3, ("service", "business"): 1},
          ("FLUSH_CACHE",), ("FALLBACK",), ("RETRAIN",), 1.6, ranges={"cache": (0.03, 0.9)}),
     Type("X3", "other", "X", {"source": 1}, _STEP, 0.0, "never", 1.0, (),
-         {("table", "rows"): 1.5, ("feature_view", "staleness_s"): 1, ("model", "quality"): 1, ("model", "score_mean"): 2},
+         {("table", "rows"): 1.5, ("feature_view", "staleness_s"): 1, ("model", "quality"): 1,
+         ("model", "score_mean"): 2},
          ("SWITCH_SOURCE",), ("FALLBACK",), ("RETRAIN",), 1.6, ranges={"drop": (0.3, 1.0)}),
     Type("X4", "other", "X", {"table": 1}, _STEP, 0.0, "own", 0.2, ("merge", "run"),
          _SCORE | {("feature_view", "null_rate"): 1}, ("RESTORE",), ("FALLBACK",), ("RETRAIN",), 1.6,

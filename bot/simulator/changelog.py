@@ -11,8 +11,19 @@ from bot.simulator.rng import hex_id, stream, weighted
 from bot.simulator.tenants import DAY, HOUR
 from bot.simulator.travel import Spread
 
-_BUSY = {"source": 3.0, "ingest_job": 1.5, "table": 1.0, "feature_job": 2.5, "feature_view": 0.5, "label_job": 1.5,
-         "training_job": 1.5, "feature_store": 2.0, "model": 2.0, "service": 4.0, "monitor": 2.0}
+_BUSY = {
+    "source": 3.0,
+    "ingest_job": 1.5,
+    "table": 1.0,
+    "feature_job": 2.5,
+    "feature_view": 0.5,
+    "label_job": 1.5,
+    "training_job": 1.5,
+    "feature_store": 2.0,
+    "model": 2.0,
+    "service": 4.0,
+    "monitor": 2.0,
+}
 
 
 @dataclass(frozen=True)
@@ -63,8 +74,16 @@ def background(seed: int, graph: Graph, start: float, end: float) -> list[Change
     return [entry(random, nodes[int(i)], when) for i, when in zip(picked, at, strict=True)]
 
 
-def write_log(seed: int, graph: Graph, main: Spread, alert_at: float, target: str, start: float, end: float,
-              coincident: list[Change]) -> Log:
+def write_log(
+    seed: int,
+    graph: Graph,
+    main: Spread,
+    alert_at: float,
+    target: str,
+    start: float,
+    end: float,
+    coincident: list[Change],
+) -> Log:
     """The log of an episode: background, culprit (present, late, unlogged or none), decoys near the alert."""
     random = stream(seed, "changes", main.fault.type)
     onset = main.onset(main.fault.node)
@@ -107,8 +126,15 @@ def _culprit(random: np.random.Generator, graph: Graph, main: Spread, onset: flo
     return entry(random, node, at, spec.tools)
 
 
-def _decoys(random: np.random.Generator, graph: Graph, main: Spread, onset: float, alert_at: float, target: str,
-            culprit: Change | None) -> list[Change]:
+def _decoys(
+    random: np.random.Generator,
+    graph: Graph,
+    main: Spread,
+    onset: float,
+    alert_at: float,
+    target: str,
+    culprit: Change | None,
+) -> list[Change]:
     count = 1 + int(random.poisson(2.5))
     begin, after = max(onset - 6 * HOUR, alert_at - 10 * DAY), random.random() < 0.5
     pivot = culprit.at if culprit else onset

@@ -12,11 +12,20 @@ from bot.simulator.tenants import HOUR
 from bot.simulator.travel import Spread, spread
 
 _SECOND = {"D1": 2, "D3": 2, "D5": 2, "D6": 2, "D8": 1, "F1": 2, "M1": 1, "S1": 1, "S4": 1, "M4": 1}
-_BLIPS = {"source": ("rows", 0.25), "table": ("rows", 0.25), "ingest_job": ("duration", 0.6), "feature_job": ("duration", 0.6),
-          "feature_view": ("shift", 0.2), "model": ("score", 0.2), "service": ("lat", 0.4)}
+_BLIPS = {
+    "source": ("rows", 0.25),
+    "table": ("rows", 0.25),
+    "ingest_job": ("duration", 0.6),
+    "feature_job": ("duration", 0.6),
+    "feature_view": ("shift", 0.2),
+    "model": ("score", 0.2),
+    "service": ("lat", 0.4),
+}
 
 
-def bystanders(seed: int, world: World, main: Spread, target: str, alert_at: float) -> tuple[Spread | None, list[Spread], list[Change]]:
+def bystanders(
+    seed: int, world: World, main: Spread, target: str, alert_at: float
+) -> tuple[Spread | None, list[Spread], list[Change]]:
     """(the second fault or None, everything unrelated that is in the telemetry, changes that coincide with it).
 
     None of it is upstream of the target, or only by an edge that carries next to nothing.
@@ -42,8 +51,9 @@ def bystanders(seed: int, world: World, main: Spread, target: str, alert_at: flo
     return second, extra, changes
 
 
-def _second(seed: int, world: World, main: Spread, away: list[Node], upstream: set[str],
-            random: np.random.Generator) -> Spread | None:
+def _second(
+    seed: int, world: World, main: Spread, away: list[Node], upstream: set[str], random: np.random.Generator
+) -> Spread | None:
     kind = weighted(random, _SECOND)
     places = [node for node in away if node.kind in TYPES[kind].origins]
     if not places:

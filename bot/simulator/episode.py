@@ -46,11 +46,16 @@ def frequencies(profile: str) -> dict[str, float]:
     if profile == "triage":
         benign = sum(weights[key] for key in catalogue.BENIGN)
         rest = sum(weights.values()) - benign
-        return {key: value * (0.22 / 0.78 * rest / benign if key in catalogue.BENIGN else 1) for key, value in weights.items()}
+        return {
+            key: value * (0.22 / 0.78 * rest / benign if key in catalogue.BENIGN else 1)
+            for key, value in weights.items()
+        }
     wanted = {key: 1.0 for key, kind in catalogue.TYPES.items() if profile.lower() in (key.lower(), kind.cause)}
     if not wanted:
-        raise ValueError(f"no profile or incident type {profile!r}; profiles are {', '.join(PROFILES)}, types are "
-                         f"{', '.join(catalogue.TYPES)} or their causes")
+        raise ValueError(
+            f"no profile or incident type {profile!r}; profiles are {', '.join(PROFILES)}, types are "
+            f"{', '.join(catalogue.TYPES)} or their causes"
+        )
     return wanted
 
 
@@ -65,7 +70,9 @@ def generate(seed: int, profile: str = "standard", dialect: int | None = None) -
     log = write_log(seed, graph, main, shot.at, shot.aim.node, shot.at - 14 * DAY, shot.at + 1800, planted)
     blind = withhold(seed, graph, shot)
     words = spelling(tenant, seed if dialect is None else dialect)
-    truth = tell(world, main, shot.aim.node, log, blind, shot.difficulty, runbook_of(seed, catalogue.public_type(kind)), second)
+    truth = tell(
+        world, main, shot.aim.node, log, blind, shot.difficulty, runbook_of(seed, catalogue.public_type(kind)), second
+    )
     visible = Visible(world, words, log, blind, _alert(random, tenant, words, shot), shot.at)
     return Episode(seed, profile, visible, truth)
 
@@ -97,9 +104,17 @@ def _staged(seed: int, kind: str, random: np.random.Generator) -> tuple[World, a
 def _alert(random: np.random.Generator, tenant: Tenant, words, shot: aim.Shot) -> dict:
     metric, target = shot.aim.metric, shot.aim
     severity = words.severities[int(np.clip(random.integers(3) - (abs(shot.z) > 8), 0, 2))]
-    alert = {"id": hex_id(random, 12), "ts": words.time(shot.at), "tenant": tenant.key, "node": target.node,
-             "metric": words.metric(metric), "detector": shot.rule, "observed": float(f"{words.show(metric, shot.observed):.4g}"),
-             "expected": float(f"{words.show(metric, shot.expected):.4g}"), "severity": severity}
+    alert = {
+        "id": hex_id(random, 12),
+        "ts": words.time(shot.at),
+        "tenant": tenant.key,
+        "node": target.node,
+        "metric": words.metric(metric),
+        "detector": shot.rule,
+        "observed": float(f"{words.show(metric, shot.observed):.4g}"),
+        "expected": float(f"{words.show(metric, shot.expected):.4g}"),
+        "severity": severity,
+    }
     if KNOWN[metric].per_feature:
         alert["feature"] = target.feature
     if target.segment is not None:

@@ -47,8 +47,9 @@ def segment_shares(seed: int, tenant: Tenant) -> np.ndarray:
     return np.sort(stream(seed, "segments").dirichlet(np.full(count, 1.5)))[::-1]
 
 
-def draw(seed: int, attempt: int, kind: str, graph: Graph, tenant: Tenant, onset: float,
-         nodes: list[Node] | None = None) -> Fault:
+def draw(
+    seed: int, attempt: int, kind: str, graph: Graph, tenant: Tenant, onset: float, nodes: list[Node] | None = None
+) -> Fault:
     """Draw a fault of type `kind` that begins at `onset` (epoch seconds), on one of `nodes` or any fitting node."""
     random = stream(seed, "fault", kind, attempt)
     spec = TYPES[kind]
@@ -65,14 +66,20 @@ def draw(seed: int, attempt: int, kind: str, graph: Graph, tenant: Tenant, onset
         fault = replace(fault, features=_features(random, graph, node, 1 if kind == "D3" else 0))
     if random.random() < spec.segment:
         shares = segment_shares(seed, tenant)
-        picked = tuple(int(i) for i in random.permutation(len(shares))[: 1 + int(random.integers(0, min(4, len(shares) - 2)))])
+        picked = tuple(
+            int(i) for i in random.permutation(len(shares))[: 1 + int(random.integers(0, min(4, len(shares) - 2)))]
+        )
         fault = replace(fault, segments=picked, share=float(min(0.9, max(0.03, shares[list(picked)].sum()))))
     return fault
 
 
 def _candidates(graph: Graph, origins: dict[str, float], random: np.random.Generator) -> list[Node]:
     kinds = {kind: weight for kind, weight in origins.items() if graph.of(kind)}
-    return graph.of(weighted(random, kinds))
+    found = graph.of(weighted(random, kinds))
+    if found[0].kind in ("monitor", "service", "model"):
+        return found
+    used = [node for node in found if any(graph.nodes[name].kind == "model" for name in graph.reach(node.id, up=False))]
+    return used or found
 
 
 def _shape(random: np.random.Generator, kind: str, name: str, onset: float) -> tuple[Shape, float]:

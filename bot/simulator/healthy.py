@@ -58,8 +58,9 @@ class World:
         node = self.graph.nodes[node_id]
         return _Maker(self, node, segment).block()
 
-    def moved(self, node: Node, key: str, t: np.ndarray, segment: int | None, size: int = 0,
-              column: int | None = None) -> np.ndarray | float:
+    def moved(
+        self, node: Node, key: str, t: np.ndarray, segment: int | None, size: int = 0, column: int | None = None
+    ) -> np.ndarray | float:
         """The sum of all effects on `key`: an array over t (features x t when size > 0), or 0.0."""
         total: np.ndarray | float = 0.0
         for spread in self.spreads:
@@ -86,8 +87,15 @@ class _Maker:
         self.values: dict[tuple[str, str | None], np.ndarray] = {}
 
     def block(self) -> Block:
-        make = {"source": self.data, "table": self.data, "feature_view": self.view, "model": self.model,
-                "service": self.service, "feature_store": self.store, "monitor": self.monitor}.get(self.node.kind, self.job)
+        make = {
+            "source": self.data,
+            "table": self.data,
+            "feature_view": self.view,
+            "model": self.model,
+            "service": self.service,
+            "feature_store": self.store,
+            "monitor": self.monitor,
+        }.get(self.node.kind, self.job)
         n = np.asarray(make(), float)
         return Block(self.t, self.values, np.maximum(1, np.broadcast_to(n, self.t.shape)))
 
@@ -146,7 +154,10 @@ class _Maker:
         self.put("freshness_s", age * np.exp(0.15 * self.white()) + self.move("stale"))
         dup = self.move("dup")
         self.put("dup_rate", self.rate(self.fixed.uniform(1e-4, 2e-3), rows, dup / (1 + dup)))
-        self.put("schema_hash", np.floor(self.fixed.uniform(1e5, 9e5)) + np.floor(77777 * (np.asarray(self.move("schema")) > 0)))
+        self.put(
+            "schema_hash",
+            np.floor(self.fixed.uniform(1e5, 9e5)) + np.floor(77777 * (np.asarray(self.move("schema")) > 0)),
+        )
         self.put("late_rows_pct", self.rate(self.fixed.uniform(0.003, 0.03), rows, self.move("late")))
         if "profiled" in node.tags:
             for column in range(4):
@@ -158,7 +169,9 @@ class _Maker:
         mean, sd = self.fixed.uniform(0.5, 50), self.fixed.uniform(0.3, 0.8)
         shift = self.move("col_shift", column=column)
         self.put("col_mean", mean * (1 + sd * (drift + shift + self.white() / np.sqrt(np.maximum(rows, 1)))), name)
-        self.put("col_null", self.rate(self.fixed.uniform(0.002, 0.04), rows, self.move("col_null", column=column)), name)
+        self.put(
+            "col_null", self.rate(self.fixed.uniform(0.002, 0.04), rows, self.move("col_null", column=column)), name
+        )
         self.put("col_top", self.rate(self.fixed.uniform(0.05, 0.3), rows, self.move("col_top", column=column)), name)
 
     def job(self) -> np.ndarray:
@@ -213,14 +226,20 @@ class _Maker:
         added = np.clip(top, 0, 1) + oov + np.clip(null - 0.05, 0, 1)
         psi += added * np.log((added + 0.03) / 0.03) + self.move("psi", size)
         made = {
-            "mean": mean * (1 + spread * z), "std": mean * spread * scale * np.exp(0.02 * self.white(size)),
+            "mean": mean * (1 + spread * z),
+            "std": mean * spread * scale * np.exp(0.02 * self.white(size)),
             "p50": mean * (0.93 + spread * (z + 0.01 * self.white(size))),
-            "p95": mean * (1 + spread * (1.64 * scale + z + 0.03 * self.white(size))), "null_rate": null,
+            "p95": mean * (1 + spread * (1.64 * scale + z + 0.03 * self.white(size))),
+            "null_rate": null,
             "distinct": column(20, 5000) * np.exp(0.01 * self.white(size)) * (1 + 1.5 * oov),
-            "top_share": self.rate(column(0.03, 0.3) * ones, rows, top), "psi_7d": psi,
+            "top_share": self.rate(column(0.03, 0.3) * ones, rows, top),
+            "psi_7d": psi,
             "oov_rate": self.rate(column(0.0005, 0.01) * ones, rows, oov),
             "online_miss_rate": self.rate(column(0.0005, 0.01) * ones, rows, self.move("miss", size)),
-            "online_skew": np.abs(column(0.005, 0.03) * np.exp(0.2 * self.random.standard_normal((size, len(self.t)))) + self.move("skew", size)),
+            "online_skew": np.abs(
+                column(0.005, 0.03) * np.exp(0.2 * self.random.standard_normal((size, len(self.t))))
+                + self.move("skew", size)
+            ),
         }
         for name, values in made.items():
             if name in ("online_miss_rate", "online_skew") and self.world.tenant.batch:
@@ -268,7 +287,10 @@ class _Maker:
         psi += 0.012 * np.exp(0.6 * self.random.standard_normal(len(t))) + (wave + drift + score) ** 2 + weights**2 * 2
         self.put("score_psi_7d", psi + self.move("psi"))
         action = self.fixed.uniform(-2.2, -0.8)
-        self.put("action_rate", self.rate(_normal_cdf(action + 0.7 * (z - self.white() / np.sqrt(rows)) + self.move("action")), rows))
+        self.put(
+            "action_rate",
+            self.rate(_normal_cdf(action + 0.7 * (z - self.white() / np.sqrt(rows)) + self.move("action")), rows),
+        )
         labelled = rows * tenant.sampled * (1 - 0.9 * np.clip(self.move("label_seen"), 0, 1))
         loss = np.clip(self.late("loss") + self.move("label_bias"), 0, 1)
         self.put("quality", self.loss_to_metric(loss, labelled))
@@ -284,16 +306,20 @@ class _Maker:
         number = np.floor(self.fixed.uniform(10, 90)) + np.where(dead, 0, np.floor(age / retrain)) + new
         self.put("version", number)
         jump = np.cumsum(np.diff(number, prepend=number[0]) != 0)
-        wobble = np.array([stream(self.world.seed, "train-rows", self.node.id, int(k)).normal() for k in range(jump[-1] + 1)])
+        wobble = np.array(
+            [stream(self.world.seed, "train-rows", self.node.id, int(k)).normal() for k in range(jump[-1] + 1)]
+        )
         self.put("train_rows", np.floor(self.level(2e5, 5e7) * np.exp(0.03 * wobble[jump] + self.move("train"))))
         return rows
 
     def service(self) -> np.ndarray:
         from bot.simulator.serving import service
+
         return service(self)
 
     def store(self) -> np.ndarray:
         from bot.simulator.serving import store
+
         return store(self)
 
     def monitor(self) -> np.ndarray:

@@ -59,7 +59,9 @@ def near_changes(episodes: Sequence[Episode]) -> tuple[list[dict], np.ndarray]:
         near = [change for change in visible.changes() if since <= change.at <= visible.now - 1800]
         for place, change in enumerate(near):
             node = next(node for node in visible.graph["nodes"] if node["id"] == change.node)
-            rows.append(visible.wire_change(change) | {"place": (place + 0.5) / len(near), "owner": node["owner"].strip("@#")})
+            rows.append(
+                visible.wire_change(change) | {"place": (place + 0.5) / len(near), "owner": node["owner"].strip("@#")}
+            )
             culprit.append(change.id == truth.change)
     return rows, np.array(culprit, float)
 
@@ -74,10 +76,19 @@ def text_features(rows: Sequence[dict], least: int = 8) -> np.ndarray:
 def place_features(rows: Sequence[dict]) -> np.ndarray:
     """Place in the log, id, hour and who wrote it."""
     people = sorted({row["by"] for row in rows})
-    return np.array([[row["place"], abs(row["place"] - 0.5), int(row["id"][:6], 16) / 2**24,
-                      np.sin(2 * np.pi * datetime.fromisoformat(row["at"]).hour / 24),
-                      np.cos(2 * np.pi * datetime.fromisoformat(row["at"]).hour / 24),
-                      *(float(row["by"] == person) for person in people)] for row in rows])
+    return np.array(
+        [
+            [
+                row["place"],
+                abs(row["place"] - 0.5),
+                int(row["id"][:6], 16) / 2**24,
+                np.sin(2 * np.pi * datetime.fromisoformat(row["at"]).hour / 24),
+                np.cos(2 * np.pi * datetime.fromisoformat(row["at"]).hour / 24),
+                *(float(row["by"] == person) for person in people),
+            ]
+            for row in rows
+        ]
+    )
 
 
 def alert_features(episodes: Sequence[Episode]) -> np.ndarray:
@@ -89,7 +100,17 @@ def alert_features(episodes: Sequence[Episode]) -> np.ndarray:
         ratio = np.log((abs(alert["observed"]) + 1e-6) / (abs(alert["expected"]) + 1e-6))
         severity = episode.visible.schema()["severities"].index(alert["severity"])
         when = datetime.fromisoformat(alert["ts"])
-        rows.append([np.clip(ratio, -4, 4), np.clip(abs(ratio), 0, 4), severity, when.hour, when.weekday(),
-                     "segment" in alert, "feature" in alert, *(alert["detector"] == name for name in ("robust_z", "cusum")),
-                     *(alert["tenant"] == name for name in tenants)])
+        rows.append(
+            [
+                np.clip(ratio, -4, 4),
+                np.clip(abs(ratio), 0, 4),
+                severity,
+                when.hour,
+                when.weekday(),
+                "segment" in alert,
+                "feature" in alert,
+                *(alert["detector"] == name for name in ("robust_z", "cusum")),
+                *(alert["tenant"] == name for name in tenants),
+            ]
+        )
     return np.array(rows, float)

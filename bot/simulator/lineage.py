@@ -7,8 +7,21 @@ import numpy as np
 from bot.simulator.rng import hex_id, stream, weighted
 from bot.simulator.tenants import DAY, HOUR, Tenant
 
-KINDS = ("source", "ingest_job", "table", "feature_job", "feature_view", "label_job", "training_job", "feature_store",
-         "model", "service", "monitor")
+KINDS = (
+    "source",
+    "ingest_job",
+    "table",
+    "feature_job",
+    "feature_view",
+    "label_job",
+    "training_job",
+    "feature_store",
+    "model",
+    "service",
+    "monitor",
+)
+
+DATASETS = ("source", "table", "feature_view")
 
 
 @dataclass(frozen=True)
@@ -29,7 +42,7 @@ class Feature:
 
 @dataclass
 class Node:
-    """One thing in the lineage. `cadence` is seconds between runs, 0 for a stream; `phase` is when in it a run starts."""
+    """One thing in the lineage. `cadence`: seconds between runs, 0 for a stream; `phase`: when in it a run starts."""
 
     id: str
     kind: str
@@ -98,12 +111,12 @@ def build(seed: int, tenant: Tenant) -> Graph:
     """Draw a tenant's lineage. Counts follow the tenant's size; gates and cadences are drawn per node."""
     draw = _Draw(seed, tenant)
     sources = max(4, int(tenant.nodes * draw.random.uniform(0.10, 0.15)))
-    stores, monitors, labels = 1, 1 + tenant.nodes // 60, 1 + (tenant.models > 7)
+    monitors, labels = 1 + tenant.nodes // 60, 1 + (tenant.models > 7)
     services = max(2, round(tenant.models * 0.55))
-    views = max(6, (tenant.nodes - 3 * sources - 2 * tenant.models - stores - monitors - labels - services) // 2)
+    views = max(6, (tenant.nodes - 3 * sources - 2 * tenant.models - 1 - monitors - labels - services) // 2)
     tables = draw.data(sources)
     made = draw.views(views, tables)
-    draw.serving(made, tables, services, stores, monitors, labels)
+    draw.serving(made, tables, services, monitors, labels)
     draw.skips(tables)
     return draw.graph()
 
@@ -114,14 +127,20 @@ class _Draw:
         self.tenant = tenant
         self.nodes: list[Node] = []
         self.edges: list[Edge] = []
-        self.teams = [f"{name}-{tenant.key.split('-')[0]}" for name in ("ingest", "data", "features", "ml", "serving", "app")]
+        self.teams = [
+            f"{name}-{tenant.key.split('-')[0]}" for name in ("ingest", "data", "features", "ml", "serving", "app")
+        ]
 
     def node(self, kind: str, words: str, team: int, cadence: int = 0, share: float = 1.0, **more) -> Node:
         random = self.random
         gates = frozenset(name for name, chance in _GATES.items() if random.random() < chance)
         if kind == "service":
-            gates = frozenset(name for name, chance in {"canary": 0.5, "fallback": 0.8}.items() if random.random() < chance)
-        tags = tuple(tag for tag, chance in (("tier-1", 0.3), ("pii", 0.15), ("profiled", 0.75)) if random.random() < chance)
+            gates = frozenset(
+                name for name, chance in {"canary": 0.5, "fallback": 0.8}.items() if random.random() < chance
+            )
+        tags = tuple(
+            tag for tag, chance in (("tier-1", 0.3), ("pii", 0.15), ("profiled", 0.75)) if random.random() < chance
+        )
         phase = int(random.integers(0, max(1, cadence // 60))) * 60 if cadence else 0
         made = Node(hex_id(random), kind, words, self.teams[team], cadence, phase, share, gates, tags, **more)
         self.nodes.append(made)
@@ -157,7 +176,7 @@ class _Draw:
             size = min(len(tables), int(random.choice([1, 2, 3, 4], p=[0.45, 0.3, 0.15, 0.1])))
             picked = random.choice(len(tables), size, replace=False, p=popularity / popularity.sum())
             chosen = [tables[int(i)] for i in picked]
-            cadence = max([self.cadence()] + [t.cadence for t in chosen if t.cadence >= HOUR][:1])
+            cadence = max([self.cadence(), *[t.cadence for t in chosen if t.cadence >= HOUR][:1]])
             noun = self.tenant.nouns[index % len(self.tenant.nouns)]
             words = f"{noun}_{_WINDOWS[int(random.integers(4))]}" + (f"_v{index // len(self.tenant.nouns) + 1}")
             job = self.node("feature_job", f"build_{words}", 2, cadence)
@@ -175,15 +194,25 @@ class _Draw:
         weights, made = random.dirichlet(np.full(count, 1.2)), []
         for index in range(count):
             stat, window = _STATS[int(random.integers(len(_STATS)))], _WINDOWS[int(random.integers(4))]
-            made.append(Feature(
-                f"{noun}_{stat}_{window}_{index}", index % parents, int(random.integers(4)), stat in ("sum", "cnt"),
-                stat == "code", bool(random.random() < 0.1), bool(random.random() < 0.5),
-                float(random.choice([-1.0, 1.0])), float(random.uniform(0.5, 1.5)), float(weights[index])))
+            made.append(
+                Feature(
+                    f"{noun}_{stat}_{window}_{index}",
+                    index % parents,
+                    int(random.integers(4)),
+                    stat in ("sum", "cnt"),
+                    stat == "code",
+                    bool(random.random() < 0.1),
+                    bool(random.random() < 0.5),
+                    float(random.choice([-1.0, 1.0])),
+                    float(random.uniform(0.5, 1.5)),
+                    float(weights[index]),
+                )
+            )
         return tuple(made)
 
-    def serving(self, views: list[Node], tables: list[Node], services: int, stores: int, monitors: int, labels: int) -> None:
+    def serving(self, views: list[Node], tables: list[Node], services: int, monitors: int, labels: int) -> None:
         random, tenant = self.random, self.tenant
-        store = [self.node("feature_store", f"online_store_{i + 1}", 4) for i in range(stores)][0]
+        store = self.node("feature_store", "online_store", 4)
         label_jobs = [self.node("label_job", f"join_outcomes_{i + 1}", 1, HOUR) for i in range(labels)]
         for job in label_jobs:
             self.edge(tables[int(random.integers(len(tables)))], job, "reads")
@@ -192,8 +221,8 @@ class _Draw:
             size = min(len(views), int(random.integers(3, 13)))
             picked = random.choice(len(views), size, replace=False)
             weight = np.sort(random.dirichlet(np.full(size, 0.6)))[::-1]
-            words = f"{tenant.key.split('-')[1]}_{('core', 'fast', 'intl', 'new', 'lite', 'deep', 'pro', 'base')[index % 8]}"
-            words += str(index // 8 + 1)
+            line = ("core", "fast", "intl", "new", "lite", "deep", "pro", "base")[index % 8]
+            words = f"{tenant.key.split('-')[1]}_{line}{index // 8 + 1}"
             train = self.node("training_job", f"train_{words}", 3, int(random.choice([1, 1, 2, 7])) * DAY)
             model = self.node("model", words, 3, tenant.batch, float(random.uniform(0.15, 1.0)))
             for view, importance in zip(picked, weight, strict=True):
@@ -207,8 +236,13 @@ class _Draw:
                 self.edge(store, model, "reads_online")
             models.append(model)
         for index in range(services):
-            service = self.node("service", f"{self.tenant.key.split('-')[0]}_{('api', 'gate', 'web', 'app', 'edge')[index % 5]}_"
-                                           f"{index + 1}", 4, 0, float(random.uniform(0.2, 1.0)))
+            service = self.node(
+                "service",
+                f"{self.tenant.key.split('-')[0]}_{('api', 'gate', 'web', 'app', 'edge')[index % 5]}_{index + 1}",
+                4,
+                0,
+                float(random.uniform(0.2, 1.0)),
+            )
             count = min(len(models), int(random.integers(1, 4)))
             weight = random.dirichlet(np.full(count, 2.0))
             extra = models[index::services][:count]
@@ -226,7 +260,10 @@ class _Draw:
         """About 5 % more edges, from a table straight to a model, and between feature jobs and tables far apart."""
         models = [node for node in self.nodes if node.kind == "model"]
         for _ in range(max(1, len(self.edges) // 25)):
-            table, model = tables[int(self.random.integers(len(tables)))], models[int(self.random.integers(len(models)))]
+            table, model = (
+                tables[int(self.random.integers(len(tables)))],
+                models[int(self.random.integers(len(models)))],
+            )
             if not any(edge.src == table.id and edge.dst == model.id for edge in self.edges):
                 self.edge(table, model, "feeds", 0.02)
 
@@ -239,13 +276,19 @@ class _Draw:
             hidden = edge.kind not in ("observes", "writes") and random.random() < 0.05
             out.append(Edge(edge.src, edge.dst, edge.kind, edge.importance, edge.lag, not hidden, False, blur))
         order = {kind: rank for rank, kind in enumerate(KINDS)}
-        pool = [node for node in self.nodes if node.kind not in ("monitor", "source")]
+        pool = [node for node in self.nodes if node.kind not in ("monitor", *DATASETS)]
         seen = {(edge.src, edge.dst) for edge in out}
         for _ in range(max(1, round(len(out) * 0.03))):
             dst = pool[int(random.integers(len(pool)))]
-            kin = {"ingest_job": "source", "table": "ingest_job", "feature_job": "table", "feature_view": "feature_job",
-                   "label_job": "table", "training_job": "feature_view", "feature_store": "feature_view",
-                   "model": "feature_view", "service": "model"}[dst.kind]
+            kin = {
+                "ingest_job": "source",
+                "feature_job": "table",
+                "label_job": "table",
+                "training_job": "feature_view",
+                "feature_store": "feature_view",
+                "model": "feature_view",
+                "service": "model",
+            }[dst.kind]
             from_ = [node for node in self.nodes if node.kind == kin and (node.id, dst.id) not in seen]
             if from_:
                 src = from_[int(random.integers(len(from_)))]

@@ -1,4 +1,4 @@
-"""What the investigator cannot see: absent metrics, dark nodes, gaps, a scrape outage over the onset, reset counters."""
+"""What the investigator cannot see: absent metrics, dark nodes, gaps, an outage over the onset, reset counters."""
 
 from dataclasses import dataclass, field
 

@@ -1,7 +1,8 @@
 """An upper reference: a matched filter that knows how faults travel, on the same visible telemetry.
 
 For every node upstream and every type that can begin there it lets a trial fault travel through the shown tenant's true
-lineage and asks how well the pattern, at its best size, explains the standing of every visible series. It reads no truth.
+lineage and asks how well the pattern, at its best size, explains the standing of every visible series. It reads no
+truth.
 """
 
 from collections import Counter
@@ -24,22 +25,45 @@ _BACK = (0.0, 1.0, 4.0, 14.0, 40.0)
 _STRAY = 0.03
 # effect: [(metric, z per unit of effect, side)]; side 0 keeps the sign, 1 rises, -1 falls, 2 squares, 3 worsens quality
 _LOUD = {
-    "rows": [("rows", 6, 0)], "dup": [("dup_rate", 1500, 1)], "late": [("late_rows_pct", 300, 1)],
-    "schema": [("schema_hash", 20, 1)], "stale": [("freshness_s", 9, 1), ("staleness_s", 9, 1)], "col_shift": [("col_mean", 30, 0)],
-    "col_null": [("col_null", 400, 1)], "col_top": [("col_top", 120, 0)], "rows_in": [("rows_in", 6, 0)],
-    "rows_out": [("rows_out", 6, 0)], "duration": [("duration_s", 6, 0)], "lag": [("lag_events", 9, 1)],
+    "rows": [("rows", 6, 0)],
+    "dup": [("dup_rate", 1500, 1)],
+    "late": [("late_rows_pct", 300, 1)],
+    "schema": [("schema_hash", 20, 1)],
+    "stale": [("freshness_s", 9, 1), ("staleness_s", 9, 1)],
+    "col_shift": [("col_mean", 30, 0)],
+    "col_null": [("col_null", 400, 1)],
+    "col_top": [("col_top", 120, 0)],
+    "rows_in": [("rows_in", 6, 0)],
+    "rows_out": [("rows_out", 6, 0)],
+    "duration": [("duration_s", 6, 0)],
+    "lag": [("lag_events", 9, 1)],
     "fail": [("status", 9, 1), ("rows_out", 9, -1), ("duration_s", 9, -1)],
-    "shift": [("mean", 25, 0), ("psi_7d", 60, 2)], "logscale": [("std", 50, 0), ("psi_7d", 120, 2)],
-    "null": [("null_rate", 400, 1)], "top": [("top_share", 120, 0), ("psi_7d", 80, 1)],
+    "shift": [("mean", 25, 0), ("psi_7d", 60, 2)],
+    "logscale": [("std", 50, 0), ("psi_7d", 120, 2)],
+    "null": [("null_rate", 400, 1)],
+    "top": [("top_share", 120, 0), ("psi_7d", 80, 1)],
     "oov": [("oov_rate", 1000, 1), ("distinct", 150, 1), ("psi_7d", 80, 1)],
-    "miss": [("online_miss_rate", 1000, 1), ("online_misses", 800, 1)], "skew": [("online_skew", 150, 1)],
-    "score": [("score_mean", 28, 0), ("score_psi_7d", 60, 2)], "loss": [("quality", 50, 3), ("served_quality", 50, 3)],
-    "calib": [("calibration", 30, 0)], "action": [("action_rate", 22, 0)], "version": [("version", 3, 1)],
-    "train": [("train_rows", 20, 0)], "age": [("age_d", 5, 1)], "weights": [("score_psi_7d", 120, 2)],
-    "label_bias": [("quality", 50, 3)], "missing": [("label_maturity", 60, -1), ("rows_out", 5, -1), ("label_mean", 4, 1)],
-    "base": [("label_mean", 12, 0)], "err": [("error_rate", 2000, 1)], "fallback": [("fallback_rate", 800, 1)],
-    "lat": [("p99_ms", 12, 1), ("p50_ms", 6, 1)], "cache": [("cache_hit", 25, 1)], "mix": [("version_mix", 40, 1)],
-    "pool": [("pool_gap", 80, 1)], "routing": [("pool_gap", 16, 1)], "psi": [("psi_7d", 60, 1), ("score_psi_7d", 60, 1)],
+    "miss": [("online_miss_rate", 1000, 1), ("online_misses", 800, 1)],
+    "skew": [("online_skew", 150, 1)],
+    "score": [("score_mean", 28, 0), ("score_psi_7d", 60, 2)],
+    "loss": [("quality", 50, 3), ("served_quality", 50, 3)],
+    "calib": [("calibration", 30, 0)],
+    "action": [("action_rate", 22, 0)],
+    "version": [("version", 3, 1)],
+    "train": [("train_rows", 20, 0)],
+    "age": [("age_d", 5, 1)],
+    "weights": [("score_psi_7d", 120, 2)],
+    "label_bias": [("quality", 50, 3)],
+    "missing": [("label_maturity", 60, -1), ("rows_out", 5, -1), ("label_mean", 4, 1)],
+    "base": [("label_mean", 12, 0)],
+    "err": [("error_rate", 2000, 1)],
+    "fallback": [("fallback_rate", 800, 1)],
+    "lat": [("p99_ms", 12, 1), ("p50_ms", 6, 1)],
+    "cache": [("cache_hit", 25, 1)],
+    "mix": [("version_mix", 40, 1)],
+    "pool": [("pool_gap", 80, 1)],
+    "routing": [("pool_gap", 16, 1)],
+    "psi": [("psi_7d", 60, 1), ("score_psi_7d", 60, 1)],
     "ref": [("ref_age_d", 9, -1)],
 }
 
@@ -72,8 +96,14 @@ def trials(episode: Episode) -> list[Trial]:
             reached = spread(graph, fault)
             if target in reached.effects:
                 alike = count[fault.type] * len(graph.of(*TYPES[fault.type].origins))
-                out.append(Trial(node, fault.type, _fit(reached, graph, seen, alarm, higher),
-                                 float(np.log(TYPES[fault.type].freq / alike))))
+                out.append(
+                    Trial(
+                        node,
+                        fault.type,
+                        _fit(reached, graph, seen, alarm, higher),
+                        float(np.log(TYPES[fault.type].freq / alike)),
+                    )
+                )
     return out
 
 
@@ -90,7 +120,7 @@ def rank(episode: Episode, tried: list[Trial], changes: bool = True, telemetry: 
 
 
 def standings(visible, nodes, alert_at: float) -> dict[tuple[str, str, str | None], np.ndarray]:
-    """For every visible series its standing since the alert and since 1, 4, 14 and 40 hours before it, against what came before."""
+    """The standing of each visible series since the alert and since 1, 4, 14, 40 hours before it, against its past."""
     canonical = {visible._dialect.metric(name): name for name in visible._dialect.words}
     out = {}
     for node in nodes:
@@ -120,13 +150,22 @@ def _trials(node: Node, graph, at: float) -> list[Fault]:
         if kind in ("D3", "F3", "X5") and node.kind in ("feature_job", "feature_view"):
             view = node if node.kind == "feature_view" else graph.nodes[graph.children[node.id][0].dst]
             features = [(i,) for i in range(len(view.features))]
-        options = {"D3": ({"r": 0.1}, {"r": 10.0}), "D4": ({"as_null": 1.0}, {"as_null": 0.0}),
-                   "M1": ({"score": 0.5, "rows": 0.3}, {"score": -0.5, "rows": 0.3}), "F1": ({"tau": 12.0 * HOUR},),
-                   "X3": ({"tau": 12.0 * HOUR},)}.get(kind, ({},))
+        options = {
+            "D3": ({"r": 0.1}, {"r": 10.0}),
+            "D4": ({"as_null": 1.0}, {"as_null": 0.0}),
+            "M1": ({"score": 0.5, "rows": 0.3}, {"score": -0.5, "rows": 0.3}),
+            "F1": ({"tau": 12.0 * HOUR},),
+            "X3": ({"tau": 12.0 * HOUR},),
+        }.get(kind, ({},))
         signs = (1.0, -1.0) if kind in ("L2", "M2", "M4", "W2", "M3", "F2", "X5", "X1", "F1") else (1.0,)
         size = spec_middle(spec)
-        out += [Fault(kind, node.id, at - 12 * HOUR, Shape("step"), size, column, feature, (), 1.0, more | {"sign": sign})
-                for column in columns for feature in features for more in options for sign in signs]
+        out += [
+            Fault(kind, node.id, at - 12 * HOUR, Shape("step"), size, column, feature, (), 1.0, more | {"sign": sign})
+            for column in columns
+            for feature in features
+            for more in options
+            for sign in signs
+        ]
     return out
 
 
@@ -148,7 +187,11 @@ def _fit(reached: Spread, graph, seen: dict, alarm: tuple, higher: bool) -> floa
         found: dict[tuple[str, str | None], float] = {}
         for effect in effects:
             names = [feature.name for feature in graph.nodes[node].features]
-            parts = list(zip(np.atleast_1d(effect.size), names, strict=False)) if np.ndim(effect.size) else [(effect.size, None)]
+            parts = (
+                list(zip(np.atleast_1d(effect.size), names, strict=False))
+                if np.ndim(effect.size)
+                else [(effect.size, None)]
+            )
             for metric, loud, side in _LOUD.get(effect.key, ()):
                 for size, feature in parts:
                     where = [(metric, feature)]

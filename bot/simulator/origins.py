@@ -37,8 +37,14 @@ def begin(out, graph: Graph, fault: Fault) -> dict[str, float]:
         return {"err": size}
     if fault.type == "M1":
         add(fault.node, "rows_in", float(np.log(fault.params["rows"])))
-        return {"loss": size, "score": fault.params["score"] * size * 5, "version": 1.0, "weights": size,
-                "train": float(np.log(fault.params["rows"])), "calib": 0.5 * fault.params["score"] * size * 5}
+        return {
+            "loss": size,
+            "score": fault.params["score"] * size * 5,
+            "version": 1.0,
+            "weights": size,
+            "train": float(np.log(fault.params["rows"])),
+            "calib": 0.5 * fault.params["score"] * size * 5,
+        }
     if fault.type == "M2":
         return {"action": size * sign, "loss": 0.15 * size}
     if fault.type == "M3":

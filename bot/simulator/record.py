@@ -1,13 +1,15 @@
 """Recorded cases: a folder anyone can read or write without Python.
 
     case.toml         the sealed truth; `read_case` never opens it
-    alert.json        {"id","ts","tenant","node","metric","feature"?,"detector","observed","expected","severity","segment"?}
+    alert.json        {"id","ts","tenant","node","metric","feature"?,"detector","observed","expected","severity",
+                      "segment"?}
     telemetry.jsonl   {"grid":"g1","at":[epoch seconds...],"n":[rows behind a value...]} once per node and slice, then a
                       line per series: {"row_id","node","metric","feature"?,"segment"?,"grid":"g1","value":[...]}
-                      (or "at" and "n" in the line itself); `value[i]` was seen at `at[i]` over n[i] rows, null is a gap;
-                      it is cited as "<row_id>@<at[i]>"
-    lineage.jsonl     OpenLineage RunEvents, one per node that has inputs or outputs; the facet `node` of jobs and datasets
-                      carries id, kind, owner, cadence_s, tags; the facet `edge` of inputs carries kind, importance?, lag_s
+                      (or "at" and "n" in the line itself); `value[i]` was seen at `at[i]` over n[i] rows, null is a
+                      gap; it is cited as "<row_id>@<at[i]>"
+    lineage.jsonl     OpenLineage RunEvents, one per node that has inputs or outputs; the facet `node` of jobs and
+                      datasets has id, kind, owner, cadence_s, tags; the facet `edge` of inputs has kind, importance?,
+                      lag_s
     changes.jsonl     ChangeRecorded as on the wire; `target` is a node id; `tool` tells the tool that wrote it
     schema.json       the tenant's documentation of its metrics: name, of, unit, worse, per, description
     runbooks/         Markdown, only if the case has its own
@@ -24,11 +26,11 @@ import numpy as np
 
 from bot.simulator.case import Case, case_of
 from bot.simulator.episode import Episode
+from bot.simulator.lineage import DATASETS
 from bot.simulator.visible import Series, significant
 
 _PRODUCER = "https://middlewatch.example/simulator"
 _RUN_EVENT = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
-_DATASETS = ("source", "table", "feature_view")
 
 
 def record(episode: Episode, folder: Path | str) -> Path:
@@ -40,8 +42,13 @@ def record(episode: Episode, folder: Path | str) -> Path:
     (folder / "schema.json").write_text(json.dumps(case.schema, indent=None, separators=(",", ":")) + "\n")
     _lines(folder / "telemetry.jsonl", _telemetry(case))
     _lines(folder / "lineage.jsonl", run_events(case))
-    _lines(folder / "changes.jsonl", [{key: value for key, value in change.items() if key != "when"} for change in case.changes])
-    (folder / "case.toml").write_text(to_toml({"seed": episode.seed, "profile": episode.profile} | episode.truth.plain()))
+    _lines(
+        folder / "changes.jsonl",
+        [{key: value for key, value in change.items() if key != "when"} for change in case.changes],
+    )
+    (folder / "case.toml").write_text(
+        to_toml({"seed": episode.seed, "profile": episode.profile} | episode.truth.plain())
+    )
     return folder
 
 
@@ -49,9 +56,14 @@ def read_case(folder: Path | str) -> Case:
     """Read the visible part of a case. Raises ValueError naming the file and line of anything malformed."""
     folder = Path(folder)
     alert, schema = (_json(folder / name, (folder / name).read_text(), 0) for name in ("alert.json", "schema.json"))
-    changes = [change | {"when": datetime.fromisoformat(change["at"]).timestamp()} for change in _read(folder / "changes.jsonl")]
+    changes = [
+        change | {"when": datetime.fromisoformat(change["at"]).timestamp()}
+        for change in _read(folder / "changes.jsonl")
+    ]
     nodes, edges = graph_of(_read(folder / "lineage.jsonl"))
-    return Case(alert, nodes, edges, _series(folder / "telemetry.jsonl"), sorted(changes, key=lambda c: c["when"]), schema)
+    return Case(
+        alert, nodes, edges, _series(folder / "telemetry.jsonl"), sorted(changes, key=lambda c: c["when"]), schema
+    )
 
 
 def read_truth(folder: Path | str) -> dict:
@@ -67,8 +79,10 @@ def _json(path: Path, text: str, line: int):
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path.parent.name}/{path.name}, line {line or error.lineno}: not JSON ({error.msg}); "
-                         "each line must be one JSON object") from error
+        raise ValueError(
+            f"{path.parent.name}/{path.name}, line {line or error.lineno}: not JSON ({error.msg}); "
+            "each line must be one JSON object"
+        ) from error
 
 
 def _read(path: Path) -> list[dict]:
@@ -106,11 +120,15 @@ def _series(path: Path) -> list[Series]:
         grid = row if "at" in row else grids.get(row.get("grid"), {"at": ()})
         at = np.array(grid["at"], float)
         if len(at) != len(row["value"]) or not len(at):
-            raise ValueError(f"{path.name}: series {row.get('row_id')} names a grid that is not above it, or has another "
-                             "number of values than its times")
+            raise ValueError(
+                f"{path.name}: series {row.get('row_id')} names a grid that is not above it, or has another "
+                "number of values than its times"
+            )
         value = np.array([np.nan if v is None else v for v in row["value"]], float)
         n = np.broadcast_to(np.asarray(grid.get("n", 1), float), at.shape)
-        out.append(Series(row["row_id"], row["node"], row["metric"], row.get("feature"), row.get("segment"), at, value, n))
+        out.append(
+            Series(row["row_id"], row["node"], row["metric"], row.get("feature"), row.get("segment"), at, value, n)
+        )
     return out
 
 
@@ -127,26 +145,49 @@ def run_events(case: Case) -> list[dict]:
     def entry(edge: dict) -> dict:
         node = nodes[edge["src"]]
         told = {key: value for key, value in edge.items() if key not in ("src", "dst")}
-        return {"namespace": space, "name": node["name"], "facets": {"edge": told} | (
-            facet(node) if node["kind"] == "source" else {})}
+        return {
+            "namespace": space,
+            "name": node["name"],
+            "facets": {"edge": told} | (facet(node) if node["kind"] == "source" else {}),
+        }
 
     for node in case.nodes:
-        if node["kind"] in _DATASETS and (node["id"] in made or node["kind"] == "source"):
+        if node["kind"] in DATASETS and (node["id"] in made or node["kind"] == "source"):
             continue
         inputs = [entry(edge) for edge in case.edges if edge["dst"] == node["id"]]
-        outputs = [{"namespace": space, "name": nodes[dst]["name"], "facets": facet(nodes[dst])}
-                   for dst, src in made.items() if src == node["id"]]
+        outputs = [
+            {"namespace": space, "name": nodes[dst]["name"], "facets": facet(nodes[dst])}
+            for dst, src in made.items()
+            if src == node["id"]
+        ]
         at, failed = case.runs.get(node["id"], (case.alert_at, False))
-        out.append({"eventType": "FAIL" if failed else "COMPLETE", "eventTime": datetime.fromtimestamp(at, UTC).isoformat(),
-                    "producer": _PRODUCER, "schemaURL": _RUN_EVENT, "run": {"runId": _uuid(node["id"], at)},
-                    "job": {"namespace": space, "name": node["name"], "facets": facet(node)}, "inputs": inputs,
-                    "outputs": outputs})
+        out.append(
+            {
+                "eventType": "FAIL" if failed else "COMPLETE",
+                "eventTime": datetime.fromtimestamp(at, UTC).isoformat(),
+                "producer": _PRODUCER,
+                "schemaURL": _RUN_EVENT,
+                "run": {"runId": _uuid(node["id"], at)},
+                "job": {"namespace": space, "name": node["name"], "facets": facet(node)},
+                "inputs": inputs,
+                "outputs": outputs,
+            }
+        )
     known = {item["name"] for event in out for item in (event["job"], *event["inputs"], *event["outputs"])}
     for node in case.nodes:  # a source nobody shows reading is still there
         if node["name"] not in known:
-            out.append({"eventType": "COMPLETE", "eventTime": datetime.fromtimestamp(case.alert_at, UTC).isoformat(),
-                        "producer": _PRODUCER, "schemaURL": _RUN_EVENT, "run": {"runId": _uuid(node["id"], 0)},
-                        "job": {"namespace": space, "name": node["name"], "facets": facet(node)}, "inputs": [], "outputs": []})
+            out.append(
+                {
+                    "eventType": "COMPLETE",
+                    "eventTime": datetime.fromtimestamp(case.alert_at, UTC).isoformat(),
+                    "producer": _PRODUCER,
+                    "schemaURL": _RUN_EVENT,
+                    "run": {"runId": _uuid(node["id"], 0)},
+                    "job": {"namespace": space, "name": node["name"], "facets": facet(node)},
+                    "inputs": [],
+                    "outputs": [],
+                }
+            )
     return out
 
 
@@ -163,7 +204,9 @@ def graph_of(events: list[dict]) -> tuple[list[dict], list[dict]]:
         own = ids[event["job"]["name"]]
         for item in event.get("inputs", ()):
             if item["name"] in ids:
-                edges.append({"src": ids[item["name"]], "dst": own} | item.get("facets", {}).get("edge", {"kind": "reads"}))
+                edges.append(
+                    {"src": ids[item["name"]], "dst": own} | item.get("facets", {}).get("edge", {"kind": "reads"})
+                )
         edges += [{"src": own, "dst": ids[item["name"]], "kind": "writes"} for item in event.get("outputs", ())]
     return list(nodes.values()), edges
 
@@ -178,7 +221,9 @@ def to_toml(table: dict) -> str:
     flat, tables = [], []
     for key, value in table.items():
         if isinstance(value, dict) and (value or key in ("affected", "degraded_models")):
-            tables.append(f"\n[{key}]\n" + "".join(f"{_key(k)} = {_toml(v)}\n" for k, v in value.items() if v is not None))
+            tables.append(
+                f"\n[{key}]\n" + "".join(f"{_key(k)} = {_toml(v)}\n" for k, v in value.items() if v is not None)
+            )
         elif value is not None:
             flat.append(f"{_key(key)} = {_toml(value)}\n")
     return "".join(flat + tables)

@@ -48,7 +48,9 @@ def traversal(case: Case, threshold: float = 5.0) -> list[str]:
         up = []
         for parent in parents.get(node, ()):
             quiet_job = kinds[parent].endswith("_job") and score.get(parent, 0.0) <= threshold
-            up += [far for far in (parents.get(parent, ()) if quiet_job else (parent,)) if score.get(far, 0.0) > threshold]
+            up += [
+                far for far in (parents.get(parent, ()) if quiet_job else (parent,)) if score.get(far, 0.0) > threshold
+            ]
         if not up:
             ends.append(node)
         for parent in up:
@@ -66,8 +68,13 @@ def uniform(case: Case) -> list[str]:
     return [hops[int(i)] for i in order]
 
 
-REFERENCES: dict[str, Ranker] = {"last change": last_change, "nearest change upstream": nearest_change,
-                                 "largest z": largest_z, "anomaly traversal": traversal, "uniform": uniform}
+REFERENCES: dict[str, Ranker] = {
+    "last change": last_change,
+    "nearest change upstream": nearest_change,
+    "largest z": largest_z,
+    "anomaly traversal": traversal,
+    "uniform": uniform,
+}
 
 
 def node_scores(case: Case) -> dict[str, float]:
@@ -75,5 +82,7 @@ def node_scores(case: Case) -> dict[str, float]:
     score: dict[str, float] = {}
     for series in case.series:
         if series.segment is None:
-            score[series.node] = max(score.get(series.node, 0.0), float(np.clip(standing(series, case.alert_at), 0, 1e4)))
+            score[series.node] = max(
+                score.get(series.node, 0.0), float(np.clip(standing(series, case.alert_at), 0, 1e4))
+            )
     return score

@@ -33,7 +33,9 @@ def seasonal_z(at: np.ndarray, value: np.ndarray, split: float) -> np.ndarray:
     return (value - middle) / scale
 
 
-def first_alarm(z: np.ndarray, at: np.ndarray, value: np.ndarray, begin: float, sign: int, psi: bool) -> tuple[int, str] | None:
+def first_alarm(
+    z: np.ndarray, at: np.ndarray, value: np.ndarray, begin: float, sign: int, psi: bool
+) -> tuple[int, str] | None:
     """(index, rule) of the first alarm at or after `begin`: z > 4 twice running, CUSUM (k 0.5, h 5), or PSI > 0.25."""
     start = int(np.searchsorted(at, begin))
     up = down = 0.0

@@ -24,8 +24,13 @@ from bot.simulator.rng import stream
 BENIGN_AT = 0.5
 
 
-def score(truth: Mapping, answer: Mapping, value_of: Callable[[str], float | None] | None = None,
-          known: Iterable[str] = (), models: Sequence[str] = ()) -> dict[str, float | None]:
+def score(
+    truth: Mapping,
+    answer: Mapping,
+    value_of: Callable[[str], float | None] | None = None,
+    known: Iterable[str] = (),
+    models: Sequence[str] = (),
+) -> dict[str, float | None]:
     """Measures of one answer against one truth (an `Episode.truth.plain()` or a recorded `case.toml`).
 
     `value_of` gives the stored number behind a row id; `known` are other ids that may be cited (runbooks, changes);
@@ -43,7 +48,10 @@ def score(truth: Mapping, answer: Mapping, value_of: Callable[[str], float | Non
     if benign:
         rows["change"] = None
         rows |= dict.fromkeys(("ac1", "ac3", "mrr", "type", "path_f1", "grounded", "named_right", "blast_auprc"), None)
-        rows["confidence"], rows["right"] = answer.get("confidence"), float(not causes or answer.get("benign", 0) >= BENIGN_AT)
+        rows["confidence"], rows["right"] = (
+            answer.get("confidence"),
+            float(not causes or answer.get("benign", 0) >= BENIGN_AT),
+        )
         return rows
     credit = [_credit(truth, node) for node in causes]
     rows["ac1"] = credit[0] if credit else 0.0
@@ -67,8 +75,11 @@ def score_episode(episode, answer: Mapping) -> dict[str, float | None]:
 
 def score_case(case, truth: Mapping, answer: Mapping) -> dict[str, float | None]:
     """`score` of an answer to a recorded case. A citation without `@time` is met by any value of its series."""
-    stored = {f"{series.row_id}@{round(t)}": float(v) for series in case.series
-              for t, v in zip(series.at, series.value, strict=True)}
+    stored = {
+        f"{series.row_id}@{round(t)}": float(v)
+        for series in case.series
+        for t, v in zip(series.at, series.value, strict=True)
+    }
     known = [change["id"] for change in case.changes] + [truth.get("runbook", "")]
     models = [node["id"] for node in case.nodes if node["kind"] == "model"]
     return score(truth, answer, stored.get, known, models)
@@ -87,7 +98,12 @@ def _path(truth: Mapping, answer: Mapping, right: float) -> dict[str, float]:
     hit = len(true & said)
     recall = hit / len(true) if true else 1.0
     f1 = 2 * hit / (len(true) + len(said)) if true or said else 1.0
-    return {"path_f1": f1, "path_recall": recall, "named_right": float(right >= 1), "grounded": float(right >= 1 and recall >= 0.8)}
+    return {
+        "path_f1": f1,
+        "path_recall": recall,
+        "named_right": float(right >= 1),
+        "grounded": float(right >= 1 and recall >= 0.8),
+    }
 
 
 def _blast(truth: Mapping, answer: Mapping, models: Sequence[str]) -> dict[str, float | None]:
@@ -98,8 +114,11 @@ def _blast(truth: Mapping, answer: Mapping, models: Sequence[str]) -> dict[str, 
     p = np.array([float(said.get(node, 0.0)) for node in everyone])
     y = np.array([node in hit for node in everyone], float)
     top = np.argsort(-p, kind="stable")[: len(hit)]
-    return {"blast_auprc": average_precision(p, y), "blast_brier": float(np.mean((p - y) ** 2)),
-            "blast_recall": float(y[top].sum() / len(hit))}
+    return {
+        "blast_auprc": average_precision(p, y),
+        "blast_brier": float(np.mean((p - y) ** 2)),
+        "blast_recall": float(y[top].sum() / len(hit)),
+    }
 
 
 def _remedy(truth: Mapping, said: Mapping | None) -> float:
@@ -125,7 +144,9 @@ def _citations(answer: Mapping, value_of, known: set[str]) -> tuple[float | None
     claims = answer.get("claims")
     if claims is None:
         return None, None
-    good = [bool(claim.get("citations")) and all(_holds(c, value_of, known) for c in claim["citations"]) for claim in claims]
+    good = [
+        bool(claim.get("citations")) and all(_holds(c, value_of, known) for c in claim["citations"]) for claim in claims
+    ]
     return (float(np.mean(good)) if good else 0.0), float(any(claim.get("citations") for claim in claims))
 
 
@@ -140,16 +161,18 @@ def _holds(citation: Mapping, value_of, known: set[str]) -> bool:
     return said is None or abs(float(said) - stored) <= 0.02 * max(abs(stored), 1e-9)
 
 
-# -- over many episodes -------------------------------------------------------------------------------------------------
+# -- over many episodes -----------------------------------------------------------------------------------------------
 
 
 def summary(rows: Sequence[Mapping[str, float | None]], draws: int = 1000) -> dict[str, dict[str, float]]:
     """Means of every measure with 95 % intervals, and ECE, Brier and AURC of the stated confidence.
 
-    Shares of yes and no get Wilson intervals; anything else a bootstrap over episodes. Each row: {"mean","low","high","n"}.
+    Shares of yes and no get Wilson intervals; all else a bootstrap over episodes. Each: {"mean","low","high","n"}.
     """
     out = {}
-    names = dict.fromkeys(name for row in rows for name in row if name not in ("confidence", "right", "is_benign", "benign"))
+    names = dict.fromkeys(
+        name for row in rows for name in row if name not in ("confidence", "right", "is_benign", "benign")
+    )
     for name in names:
         out[name] = interval([row[name] for row in rows if row.get(name) is not None], draws)
     out["specificity"] = interval([row["benign"] for row in rows if row.get("is_benign") == 1], draws)
@@ -212,4 +235,7 @@ def average_precision(p: np.ndarray, y: np.ndarray) -> float:
 
 def by_group(rows: Sequence[Mapping], groups: Sequence[str]) -> dict[str, dict[str, dict[str, float]]]:
     """`summary` of the rows of each group (a type, a difficulty, a tenant), in the order of their names."""
-    return {name: summary([row for row, own in zip(rows, groups, strict=True) if own == name]) for name in sorted(set(groups))}
+    return {
+        name: summary([row for row, own in zip(rows, groups, strict=True) if own == name])
+        for name in sorted(set(groups))
+    }

@@ -19,7 +19,11 @@ def service(maker) -> np.ndarray:
     maker.put("replicas", np.maximum(1, np.round(copies * np.exp(0.3 * (maker.season() + 0.5)))))
     mix = np.clip(move("mix"), 0, 1) + np.where(maker.random.random(len(maker.t)) < 0.004, 0.2, 0.0)
     maker.put("version_mix", np.clip(np.round(mix * 20) / 20, 0, 1))
-    gap = 0.03 * np.exp(0.2 * maker.random.standard_normal(len(maker.t))) + np.asarray(move("pool")) + 0.2 * np.asarray(move("routing"))
+    gap = (
+        0.03 * np.exp(0.2 * maker.random.standard_normal(len(maker.t)))
+        + np.asarray(move("pool"))
+        + 0.2 * np.asarray(move("routing"))
+    )
     maker.put("pool_gap", gap)
     action = maker.fixed.uniform(-2.0, -0.8)
     rate = 1 / (1 + np.exp(-1.6 * (action + 0.05 * smooth(white(), 0.8) + np.asarray(move("action")))))
@@ -52,5 +56,7 @@ def common(maker, calls: np.ndarray) -> None:
     maker.put("p50_ms", p50 * (1 + 0.4 * lat) * fast * np.exp(0.06 * white() + 0.05 * load))
     maker.put("p99_ms", p50 * tail * (1 + lat) * np.exp(0.06 * white() + 0.15 * load))
     maker.put("error_rate", maker.rate(maker.level(1e-4, 3e-3), calls, np.clip(move("err"), 0, 1)))
-    maker.put("cpu", np.clip(maker.fixed.uniform(0.3, 0.6) * np.exp(0.5 * load + 0.05 * white()) * (1 + 0.3 * lat), 0, 1))
+    maker.put(
+        "cpu", np.clip(maker.fixed.uniform(0.3, 0.6) * np.exp(0.5 * load + 0.05 * white()) * (1 + 0.3 * lat), 0, 1)
+    )
     maker.put("mem", maker.level(4e8, 8e9) * np.exp(0.02 * smooth(white(), 0.9)))

@@ -21,7 +21,7 @@ NEGLIGIBLE = 0.01
 class Effect:
     """One quantity `key` of one node is moved by `size` (a number, or one per feature) times the course of the fault.
 
-    `course`: "amp" the shape itself, "on" 1 from the onset, "stale" seconds since onset, "decay" 1 - exp(-seconds / tau).
+    `course`: "amp" the shape itself, "on" 1 from the onset, "stale" seconds since it, "decay" 1 - exp(-seconds / tau).
     """
 
     node: str
@@ -56,7 +56,9 @@ class Spread:
         """The course of an effect at times t (epoch seconds), averaged over the step that ends at t."""
         fault = self.fault
         if effect.course == "amp" and not any(hop.cadence for hop in effect.hops):
-            at = [fault.shape.at(seen_from(t - step * part, effect.hops) - fault.onset) for part in (0.05, 0.3, 0.55, 0.8)]
+            at = [
+                fault.shape.at(seen_from(t - step * part, effect.hops) - fault.onset) for part in (0.05, 0.3, 0.55, 0.8)
+            ]
             return np.mean(at, axis=0)
         x = seen_from(t, effect.hops) - fault.onset
         if effect.course == "on":
@@ -80,7 +82,7 @@ def spread(graph: Graph, fault: Fault) -> Spread:
     """Let a fault travel through the true lineage."""
     out = Spread(fault)
     root = graph.nodes[fault.node]
-    if root.kind in ("ingest_job", "label_job", "feature_job") and fault.type != "F1" or fault.type == "M1":
+    if (root.kind in ("ingest_job", "label_job", "feature_job") and fault.type != "F1") or fault.type == "M1":
         out.hops[root.id] = (Hop(root.cadence, root.phase, 0),)
     states: dict[str, dict[str, float]] = {root.id: begin(out, graph, fault)}
     via: dict[str, set[int]] = {}
@@ -110,7 +112,7 @@ def spread(graph: Graph, fault: Fault) -> Spread:
             continue
         strongest, edge = max(came, key=lambda item: item[0])
         out.strength[node.id] = min(1.0, strongest)
-        out.hops[node.id] = out.hops.get(edge.src, ()) + (hop_of(node, edge.kind, edge.lag),)
+        out.hops[node.id] = (*out.hops.get(edge.src, ()), hop_of(node, edge.kind, edge.lag))
         out.edges += [(e.src, e.dst) for _, e in came]
         if node.kind in ("feature_job", "feature_view"):
             via[node.id] = _columns(graph, node, {e.src for _, e in came}, via)
@@ -149,7 +151,9 @@ def _cross(graph: Graph, edge, node: Node, parent: dict[str, float]) -> tuple[di
             level = sum(abs(parent.get(name, 0.0)) for name in ("sentinel", "null", "shift", "drop", "oov"))
             return ({"loss": edge.importance * min(1, level)} if level else {}), edge.importance
         if edge.kind == "feeds":
-            kept = {name: size * edge.importance for name, size in parent.items() if name in ("loss", "score", "stale_loss")}
+            kept = {
+                name: size * edge.importance for name, size in parent.items() if name in ("loss", "score", "stale_loss")
+            }
             kept |= {name: size for name, size in parent.items() if name in ("err", "tau")}
             return kept, 1.0 if "err" in kept else edge.importance * parent.get("reach", 1.0)
         if edge.kind == "reads_online":
@@ -157,8 +161,11 @@ def _cross(graph: Graph, edge, node: Node, parent: dict[str, float]) -> tuple[di
         return (dict(parent), 1.0) if edge.kind in ("trains", "labels") else ({}, 0.0)
     if node.kind == "service":
         if edge.kind == "serves":
-            kept = {name: size * edge.importance for name, size in parent.items()
-                    if name in ("loss", "score", "stale_loss", "action", "err", "season")}
+            kept = {
+                name: size * edge.importance
+                for name, size in parent.items()
+                if name in ("loss", "score", "stale_loss", "action", "err", "season")
+            }
             return kept | ({"tau": parent["tau"]} if "tau" in parent else {}), edge.importance
         kept = {name: size for name, size in parent.items() if name in ("lat",)}
         return kept, 0.7
@@ -205,7 +212,10 @@ def _own(out: Spread, graph: Graph, node: Node, states: dict[str, float]) -> Non
             add(node.id, "stale", 1.0, course="stale")
         if "schema" in states and node.id == fault.node:
             add(node.id, "schema", 1.0)
-        shift = 0.3 * states.get("mix", 0) + (2.5 * states.get("sentinel", 0) + states.get("shift", 0)) * fault.params["sign"]
+        shift = (
+            0.3 * states.get("mix", 0)
+            + (2.5 * states.get("sentinel", 0) + states.get("shift", 0)) * fault.params["sign"]
+        )
         if "scale" in states:
             shift += states["scale"] * float(np.clip(1.5 * (fault.params["r"] - 1), -4, 4))
         null = states.get("null", 0) + states.get("schema", 0)
@@ -230,7 +240,11 @@ def effect_of(feature: Feature, states: dict[str, float], fault: Fault) -> dict[
     q, null, oov = states.get("sentinel", 0.0), states.get("null", 0.0), states.get("oov", 0.0)
     drop, dup, mix = states.get("drop", 0.0), states.get("dup", 0.0), states.get("mix", 0.0)
     shift = states.get("shift", 0.0) * fault.params["sign"] + 2.5 * q * feature.sign * feature.gain
-    shift += 0.8 * oov * feature.sign + 0.35 * mix * feature.sign * feature.gain + 0.25 * states.get("season", 0.0) * feature.sign
+    shift += (
+        0.8 * oov * feature.sign
+        + 0.35 * mix * feature.sign * feature.gain
+        + 0.25 * states.get("season", 0.0) * feature.sign
+    )
     logscale = 0.0
     if "scale" in states:
         factor = fault.params.get("r", 1.0)
@@ -244,8 +258,16 @@ def effect_of(feature: Feature, states: dict[str, float], fault: Fault) -> dict[
     if "season" in states or ("mix" in states and fault.type == "W4"):
         corrupt = 0.0
     score = shift + 0.3 * null * feature.sign + skew * feature.sign
-    return {"shift": shift, "logscale": logscale, "null": null, "top": q - 0.3 * oov, "oov": oov, "skew": abs(skew),
-            "loss": corrupt, "score": score}
+    return {
+        "shift": shift,
+        "logscale": logscale,
+        "null": null,
+        "top": q - 0.3 * oov,
+        "oov": oov,
+        "skew": abs(skew),
+        "loss": corrupt,
+        "score": score,
+    }
 
 
 def _view(out: Spread, view: Node, states: dict[str, float], via: set[int] | None) -> dict[str, float]:
@@ -256,9 +278,13 @@ def _view(out: Spread, view: Node, states: dict[str, float], via: set[int] | Non
             out.add(view.id, "stale", 1.0, course="stale")
             return {"stale_loss": fault.size if fault.type == "F1" else 0.3, "tau": fault.params.get("tau", 12 * HOUR)}
         return states
-    hit = [index for index, feature in enumerate(view.features)
-           if (fault.features is None or index in fault.features) and (via is None or feature.parent in via)
-           and (fault.column is None or feature.column == fault.column)]
+    hit = [
+        index
+        for index, feature in enumerate(view.features)
+        if (fault.features is None or index in fault.features)
+        and (via is None or feature.parent in via)
+        and (fault.column is None or feature.column == fault.column)
+    ]
     if not hit or not states:
         return {}
     vectors = {name: np.zeros(len(view.features)) for name in ("shift", "logscale", "null", "top", "oov", "skew")}
@@ -281,19 +307,47 @@ def _finish(out: Spread, graph: Graph, node: Node, states: dict[str, float]) -> 
     """Effects on the metrics of a model or a service."""
     if node.kind == "service":
         if "lat" in states:
-            states = states | {"fallback": min(0.8, 0.12 * states["lat"]), "loss": min(0.8, 0.12 * states["lat"]),
-                               "err": 0.004 * states["lat"]}
+            states = states | {
+                "fallback": min(0.8, 0.12 * states["lat"]),
+                "loss": min(0.8, 0.12 * states["lat"]),
+                "err": 0.004 * states["lat"],
+            }
             if "fallback" not in node.gates:
                 states |= {"err": states.pop("fallback") * 0.3}
         elif "err" in states and "fallback" in node.gates and out.fault.type == "F6":
             states = states | {"fallback": states["err"] * 0.7, "loss": states["err"] * 0.4, "err": states["err"] * 0.5}
-    for name in ("loss", "score", "action", "err", "lat", "fallback", "calib", "weights", "label_bias", "mix", "pool", "cache",
-                 "routing", "psi", "version", "train", "age", "season", "label_seen"):
+    for name in (
+        "loss",
+        "score",
+        "action",
+        "err",
+        "lat",
+        "fallback",
+        "calib",
+        "weights",
+        "label_bias",
+        "mix",
+        "pool",
+        "cache",
+        "routing",
+        "psi",
+        "version",
+        "train",
+        "age",
+        "season",
+        "label_seen",
+    ):
         if states.get(name):
             out.add(node.id, name, states[name])
     if "stale_loss" in states:
         out.add(node.id, "loss", states["stale_loss"], course="decay", tau=states["tau"])
         if node.kind == "model":
-            out.add(node.id, "score", 0.4 * states["stale_loss"] * out.fault.params["sign"], course="decay", tau=states["tau"])
+            out.add(
+                node.id,
+                "score",
+                0.4 * states["stale_loss"] * out.fault.params["sign"],
+                course="decay",
+                tau=states["tau"],
+            )
     passing = {"calib", "label_bias", "version", "train", "age", "label_seen"}
     return {name: size for name, size in states.items() if name not in passing}

@@ -42,8 +42,16 @@ class Truth:
         return asdict(self)
 
 
-def tell(world: World, main: Spread, target: str, log: Log, blind: Blindness, difficulty: str, runbook: str,
-         second: Spread | None) -> Truth:
+def tell(
+    world: World,
+    main: Spread,
+    target: str,
+    log: Log,
+    blind: Blindness,
+    difficulty: str,
+    runbook: str,
+    second: Spread | None,
+) -> Truth:
     """Write down the truth of an episode."""
     fault = main.fault
     spec = TYPES[fault.type]
@@ -51,20 +59,49 @@ def tell(world: World, main: Spread, target: str, log: Log, blind: Blindness, di
     order = sorted(shown, key=lambda node: (main.onset(node), node != fault.node))
     path = [] if spec.benign else [[node, round(main.onset(node))] for node in order]
     edges = [] if spec.benign else [[src, dst] for src, dst in main.edges if src in shown and dst in shown]
-    root = None if spec.benign else {
-        "node": fault.node, "fault": public_type(fault.type), "onset_ts": round(main.onset(fault.node)),
-        "shape": fault.shape.kind, "params": {"size": round(fault.size, 4), "share": round(fault.share, 3), **{
-            name: round(value, 4) for name, value in fault.params.items()}}}
+    root = (
+        None
+        if spec.benign
+        else {
+            "node": fault.node,
+            "fault": public_type(fault.type),
+            "onset_ts": round(main.onset(fault.node)),
+            "shape": fault.shape.kind,
+            "params": {
+                "size": round(fault.size, 4),
+                "share": round(fault.share, 3),
+                **{name: round(value, 4) for name, value in fault.params.items()},
+            },
+        }
+    )
     benign = {"W3": "season", "W4": "mix_shift", "M4P": "planned_change"}.get(fault.type)
     return Truth(
-        public_type(fault.type), spec.cause, root, ["world"] if fault.type in ("W1", "W2") else [],
-        _first_visible(world, main, target, blind), path, edges,
+        public_type(fault.type),
+        spec.cause,
+        root,
+        ["world"] if fault.type in ("W1", "W2") else [],
+        _first_visible(world, main, target, blind),
+        path,
+        edges,
         {} if spec.benign else {node: round(shown[node], 3) for node in order},
-        {} if spec.benign else degraded(world, main), log.culprit, list(log.decoys), _remedy(fault.type, main, target, log),
-        runbook, difficulty, benign, _missing(blind), fault.type,
-        None if second is None else {"node": second.fault.node, "fault": public_type(second.fault.type),
-                                     "onset_ts": round(second.onset(second.fault.node))},
-        fault.node in blind.dark)
+        {} if spec.benign else degraded(world, main),
+        log.culprit,
+        list(log.decoys),
+        _remedy(fault.type, main, target, log),
+        runbook,
+        difficulty,
+        benign,
+        _missing(blind),
+        fault.type,
+        None
+        if second is None
+        else {
+            "node": second.fault.node,
+            "fault": public_type(second.fault.type),
+            "onset_ts": round(second.onset(second.fault.node)),
+        },
+        fault.node in blind.dark,
+    )
 
 
 def degraded(world: World, main: Spread) -> dict[str, dict[str, float]]:
@@ -82,7 +119,10 @@ def degraded(world: World, main: Spread) -> dict[str, dict[str, float]]:
                 loss += effect.size * main.amount(effect, t, 600)
         drop = np.clip(loss, 0, 1) * abs(healthy - floor) / healthy
         if drop.max() > 0.01:
-            out[node.id] = {"dQ": round(float(drop.max()), 4), "minutes": float((t[np.argmax(drop > 0.01)] - begin) / 60)}
+            out[node.id] = {
+                "dQ": round(float(drop.max()), 4),
+                "minutes": float((t[np.argmax(drop > 0.01)] - begin) / 60),
+            }
     return out
 
 
@@ -90,16 +130,25 @@ def _first_visible(world: World, main: Spread, target: str, blind: Blindness) ->
     """For a dark root: the first node on the path that can be seen."""
     if main.fault.node not in blind.dark:
         return None
-    seen = [node for node in sorted(main.strength, key=main.onset) if node not in blind.dark and node != main.fault.node
-            and node in main.effects]
+    seen = [
+        node
+        for node in sorted(main.strength, key=main.onset)
+        if node not in blind.dark and node != main.fault.node and node in main.effects
+    ]
     return seen[0] if seen else target
 
 
 def _remedy(kind: str, main: Spread, target: str, log: Log) -> dict:
     spec = TYPES[kind]
-    return {"best": list(spec.best), "acceptable": list(spec.ok), "harmful": list(spec.harm),
-            "object": log.culprit if spec.best[0].startswith("ROLLBACK") and log.culprit not in ("none", "unlogged")
-            else main.fault.node, "target": target}
+    return {
+        "best": list(spec.best),
+        "acceptable": list(spec.ok),
+        "harmful": list(spec.harm),
+        "object": log.culprit
+        if spec.best[0].startswith("ROLLBACK") and log.culprit not in ("none", "unlogged")
+        else main.fault.node,
+        "target": target,
+    }
 
 
 def _missing(blind: Blindness) -> list[str]:

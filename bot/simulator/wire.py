@@ -1,7 +1,7 @@
 """An episode as the messages producers really send: inference batches, labels, changes and lineage, in order of time.
 
 Only faults that show in the events of one model can be told this way (see `LIVE`). So that some thousands of events
-suffice, a live fault has no less than 60 % of its type's largest size, and labels that take days arrive within the hour.
+suffice, a live fault has no less than 60 % of its type's largest size, and slow labels arrive within the hour.
 """
 
 from collections.abc import Iterator
@@ -19,12 +19,33 @@ from bot.simulator.shapes import Shape, seen_from
 from bot.simulator.tenants import DAY, HOUR
 from bot.simulator.travel import spread
 
-LIVE = ("D1", "D2", "D3", "D4", "D8", "F1", "F2", "M1", "M2", "M4", "M4P", "S3", "L1", "L2", "W1", "W2", "W3", "W4", "X3")
+LIVE = (
+    "D1",
+    "D2",
+    "D3",
+    "D4",
+    "D8",
+    "F1",
+    "F2",
+    "M1",
+    "M2",
+    "M4",
+    "M4P",
+    "S3",
+    "L1",
+    "L2",
+    "W1",
+    "W2",
+    "W3",
+    "W4",
+    "X3",
+)
 Message = tuple[str, Any, float]
 
 
-def wire(episode: Episode, hours_before: float = 24.0, hours_after: float = 6.0, per_hour: float = 400.0,
-         batch: int = 100) -> Iterator[Message]:
+def wire(
+    episode: Episode, hours_before: float = 24.0, hours_after: float = 6.0, per_hour: float = 400.0, batch: int = 100
+) -> Iterator[Message]:
     """Yield (subject, payload, at) around the onset: `per_hour` events at the mean, in lists of at most `batch`.
 
     `at` is event time in epoch seconds and never decreases. Raises ValueError for a type that events alone cannot show.
@@ -54,8 +75,12 @@ class _Live:
         main = next(found for found in self.world.spreads if found.fault.type == episode.truth.kind)
         low, high = main.fault.bounds
         shape = main.fault.shape if main.fault.shape.length <= 10 * DAY else Shape("ramp", 4 * HOUR)
-        self.fault = replace(main.fault, size=max(main.fault.size, low + 0.6 * (high - low)), shape=shape,
-                             onset=main.fault.onset if shape is main.fault.shape else self.case.alert_at - 2 * HOUR)
+        self.fault = replace(
+            main.fault,
+            size=max(main.fault.size, low + 0.6 * (high - low)),
+            shape=shape,
+            onset=main.fault.onset if shape is main.fault.shape else self.case.alert_at - 2 * HOUR,
+        )
         self.spread = spread(self.world.graph, self.fault)
         self.model = self._model(visible.alert["node"])
         self.inputs = self._inputs()
@@ -68,8 +93,11 @@ class _Live:
     def _model(self, target: str) -> Node:
         graph = self.world.graph
         reached = [node for node in self.spread.strength if graph.nodes[node].kind == "model"]
-        near = [node for node in (*graph.reach(target, up=False), *graph.reach(target, up=True))
-                if graph.nodes[node].kind == "model"]
+        near = [
+            node
+            for node in (*graph.reach(target, up=False), *graph.reach(target, up=True))
+            if graph.nodes[node].kind == "model"
+        ]
         both = [node for node in near if node in reached]
         best = max(both, key=lambda node: self.spread.strength[node]) if both else (near or reached)[0]
         return graph.nodes[best]
@@ -80,12 +108,16 @@ class _Live:
             view = graph.nodes[edge.src]
             hit: set[int] = set()
             for effect in self.spread.effects.get(view.id, ()):
-                hit |= set(np.flatnonzero(np.abs(effect.size))) if np.ndim(effect.size) else set(range(len(view.features)))
+                hit |= (
+                    set(np.flatnonzero(np.abs(effect.size))) if np.ndim(effect.size) else set(range(len(view.features)))
+                )
             for index, feature in enumerate(view.features):
                 if index in hit or feature.weight >= sorted((f.weight for f in view.features), reverse=True)[1]:
                     level = float(random.uniform(5, 60))
                     weight = edge.importance * feature.weight * (2.0 if index in hit else 1.0)
-                    found.append(_Input(feature.name, feature, level, float(random.uniform(0.2, 0.5)), index in hit, weight))
+                    found.append(
+                        _Input(feature.name, feature, level, float(random.uniform(0.2, 0.5)), index in hit, weight)
+                    )
         found.sort(key=lambda item: (not item.hit, -item.weight))
         kept = found[:12]
         total = sum(item.weight for item in kept) or 1.0
@@ -101,13 +133,15 @@ class _Live:
         names = {node.id: node.words for node in self.world.graph.nodes.values()}
         for change in self.case.changes:
             if begin <= change["when"] <= end:
-                told = {key: value for key, value in change.items() if key != "when"} | {"target": names[change["target"]]}
+                told = {key: value for key, value in change.items() if key != "when"} | {
+                    "target": names[change["target"]]
+                }
                 out.append((f"change.{tenant.key}", told, change["when"]))
         events = self._events(begin, end)
         labels = self._labels(events)
         for family, rows in (("inference", [event for event, _ in events]), ("label", labels)):
             for index in range(0, len(rows), self.batch):
-                part = rows[index: index + self.batch]
+                part = rows[index : index + self.batch]
                 out.append((f"{family}.{tenant.key}.{self.model.words}", part, part[-1]["at"]))
         return sorted(out, key=lambda message: message[2])
 
@@ -150,22 +184,36 @@ class _Live:
         score, cut, late = self._scored(score, amount, t)
         events = []
         for i in range(len(t)):
-            features = {item.name: shown[j][i] for j, item in enumerate(self.inputs)} | {self.dimension: self.segments[slice_[i]]}
-            events.append(({
-                "id": hex_id(random, 16), "at": round(float(t[i]), 3), "features": features, "score": round(float(score[i]), 5),
-                "version": f"{self.version}-new" if kind == "M1" and amount[i] > 0 else self.version,
-                "prediction": bool(score[i] > cut[i]), "latency_ms": round(float(late[i]), 2)},
-                {"logit": float(truth[i]), "amount": float(amount[i])}))
+            features = {item.name: shown[j][i] for j, item in enumerate(self.inputs)} | {
+                self.dimension: self.segments[slice_[i]]
+            }
+            events.append(
+                (
+                    {
+                        "id": hex_id(random, 16),
+                        "at": round(float(t[i]), 3),
+                        "features": features,
+                        "score": round(float(score[i]), 5),
+                        "version": f"{self.version}-new" if kind == "M1" and amount[i] > 0 else self.version,
+                        "prediction": bool(score[i] > cut[i]),
+                        "latency_ms": round(float(late[i]), 2),
+                    },
+                    {"logit": float(truth[i]), "amount": float(amount[i])},
+                )
+            )
         return events
 
-    def _served(self, z: np.ndarray, amount: np.ndarray, in_slice: np.ndarray, drift: np.ndarray,
-                t: np.ndarray) -> tuple[np.ndarray, list[list]]:
+    def _served(
+        self, z: np.ndarray, amount: np.ndarray, in_slice: np.ndarray, drift: np.ndarray, t: np.ndarray
+    ) -> tuple[np.ndarray, list[list]]:
         """(inputs as the model effectively saw them, in sd; values as they are in the event), features x events."""
         random, fault, kind = self.random, self.fault, self.fault.type
         served, shown = z.copy(), []
         inside = min(1.0, fault.size / fault.share if fault.segments and kind == "D4" else fault.size)
         for j, item in enumerate(self.inputs):
-            hit = item.hit & in_slice & (random.random(len(t)) < inside * amount) if item.hit else np.zeros(len(t), bool)
+            hit = (
+                item.hit & in_slice & (random.random(len(t)) < inside * amount) if item.hit else np.zeros(len(t), bool)
+            )
             values: list = [float(v) for v in np.round(item.level * (1 + item.spread * z[j]), 4)]
             if item.feature.categorical:
                 values = [f"k{int(np.clip(abs(v) * 3, 0, 7))}" for v in z[j]]
@@ -173,7 +221,9 @@ class _Live:
                 values = [None if h else v for h, v in zip(hit, values, strict=True)]
                 served[j] = np.where(hit, 0.0, served[j])
             elif kind in ("D1", "D4"):
-                values = [("-1" if item.feature.categorical else -1.0) if h else v for h, v in zip(hit, values, strict=True)]
+                values = [
+                    ("-1" if item.feature.categorical else -1.0) if h else v for h, v in zip(hit, values, strict=True)
+                ]
                 served[j] = np.where(hit, -1 / item.spread, served[j])
             elif kind == "D3" and not item.feature.categorical:
                 factor = fault.params["r"]
@@ -184,7 +234,9 @@ class _Live:
                 served[j] = np.where(hit, 0.8, served[j])
             elif kind == "F2":
                 missed = in_slice & (random.random(len(t)) < min(1.0, fault.size) * amount)
-                values = [(None if item.feature.categorical else 0.0) if h else v for h, v in zip(missed, values, strict=True)]
+                values = [
+                    (None if item.feature.categorical else 0.0) if h else v for h, v in zip(missed, values, strict=True)
+                ]
                 served[j] = np.where(missed, -1 / item.spread, served[j])
             elif kind == "F1" and item.hit:
                 frozen = np.where(amount > 0, random.permutation(z[j]) * 0.2 - drift, z[j])
@@ -194,7 +246,9 @@ class _Live:
             shown.append(values)
         return served, shown
 
-    def _scored(self, score: np.ndarray, amount: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _scored(
+        self, score: np.ndarray, amount: np.ndarray, t: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(score, decision threshold, latency in ms) with the faults of models and services in them."""
         random, fault, kind = self.random, self.fault, self.fault.type
         cut, late = np.full(len(t), 0.5), 18 * np.exp(0.3 * random.standard_normal(len(t)))
@@ -223,5 +277,7 @@ class _Live:
             if kind == "L2":
                 logit += 1.5 * fault.params["sign"] * on
             at = event["at"] + min(median, 1200.0) * float(np.exp(sigma * random.standard_normal()))
-            rows.append({"id": event["id"], "at": round(at, 3), "label": int(random.random() < 1 / (1 + np.exp(-logit)))})
+            rows.append(
+                {"id": event["id"], "at": round(at, 3), "label": int(random.random() < 1 / (1 + np.exp(-logit)))}
+            )
         return sorted(rows, key=lambda row: row["at"])
