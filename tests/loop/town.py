@@ -25,11 +25,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from nats.errors import Error as NatsError
+
 from bot.demo import deployments
 from bot.demo.model import MODEL
 from bot.demo.publish import connect, names, publish
 from bot.demo.stage import _read
-from bot.demo.story import Seen, watching
+from bot.demo.story import Seen
 from bot.workspace.people import People, labels, text_of
 
 START = 1_700_000_000.0
@@ -51,6 +53,7 @@ url = "{url}"
 baseline = "{baseline}"
 """
 TARGETS = ("detect", "investigate", "converse", "act")
+DEPLOY_TOKEN = "deploy-9f2c-only-act-and-the-model-server-know"
 
 
 def rows(first: int, count: int, version: str, shift: float = 0.0, seed: int = 7) -> list[dict[str, Any]]:
@@ -76,6 +79,7 @@ class Town:
         self.folder, self.prepared, self.approvals = folder, prepared, approvals
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.env: dict[str, str] = {"MIDDLEWATCH_VAR": str(folder), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        self.env |= {"DEPLOY_TOKEN": DEPLOY_TOKEN, "MODEL_SERVER_TOKEN": DEPLOY_TOKEN}
         self.seen, self.sent = Seen(), 0
         self.workspace_url = self.model_url = ""
         self.kills: list[str] = []
@@ -106,10 +110,11 @@ class Town:
         self._policy()
         await asyncio.gather(*(self.start(target) for target in TARGETS))
         self.people = await self._stack.enter_async_context(People(self.workspace_url))
-        self.seen = await self._stack.enter_async_context(watching(self.env["NATS_URL"]))
         connection = await connect(self.env["NATS_URL"], "town")
         self._stack.push_async_callback(connection.close)
-        self.js = connection.jetstream()
+        self.js = connection.jetstream(timeout=2)
+        following = [asyncio.create_task(self._follow(*what)) for what in (("ALERTS", "alert"), ("INCIDENTS", "state"))]
+        self._stack.callback(lambda: [task.cancel() for task in following])
 
     def _policy(self) -> None:
         baseline = self.folder / "baseline.csv"
@@ -140,6 +145,23 @@ class Town:
                 self.note(f"{name} does not stop: kill -9")
                 process.kill()
                 await process.wait()
+
+    async def _follow(self, stream: str, kind: str) -> None:
+        """See every entry of a stream, also while its server comes and goes."""
+        seq = 1
+        while True:
+            try:
+                message = await self.js.get_msg(stream, seq=seq)
+            except (NatsError, OSError):  # not there yet, or NATS is away
+                await asyncio.sleep(0.05)
+                continue
+            seq, said = seq + 1, json.loads(message.data or b"")
+            if kind == "state":
+                self.seen.states.append((time.time(), said["incident"]))
+            elif str(message.subject).startswith("alert.fired"):
+                self.seen.alerts.append((time.time(), said))
+            async with self.seen.changed:
+                self.seen.changed.notify_all()
 
     # processes
 
@@ -198,6 +220,10 @@ class Town:
         await self.until(lambda: _read(self.folder / name) is not None, f"{name} did not appear")
         return (self.folder / name).read_text()
 
+    def log(self, target: str) -> str:
+        """Everything that a process has said."""
+        return (self.folder / f"{target}.log").read_text(errors="replace")
+
     async def until(self, there: Callable[[], Any], otherwise: str, timeout: float = 120.0) -> None:
         """Wait for something that can only be looked at."""
         deadline = time.monotonic() + timeout
@@ -230,7 +256,8 @@ class Town:
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(START + self.sent * 10))
         body = {"version": version, "at": at, "by": "ci", "summary": f"{MODEL} v{version}: ships temp job 2.0"}
         url = f"{self.model_url}/v1/models/{MODEL}/deploy"
-        async with ClientSession() as session, session.post(url, json=body) as response:
+        bearer = {"Authorization": f"Bearer {DEPLOY_TOKEN}"}
+        async with ClientSession(headers=bearer) as session, session.post(url, json=body) as response:
             assert response.status == 200, await response.text()
 
     def rollbacks(self) -> list[Any]:
