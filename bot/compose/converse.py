@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from contextlib import AsyncExitStack
 from typing import Any
@@ -15,6 +16,8 @@ from core.errors import Unavailable
 from core.settings import Settings
 from core.triage import asked_again
 from integrations.nats import Route
+
+log = logging.getLogger("middlewatch")
 
 
 async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work]:
@@ -51,6 +54,8 @@ async def slack_access(settings: Settings, patience: float = 30.0) -> Any:
     from bot.workspace import APP_TOKEN, BOT_TOKEN
 
     path, deadline = settings.var / "workspace.json", time.monotonic() + patience
+    if not path.exists():
+        log.warning("waiting for the workspace: no %s yet; `python -m bot run workspace` starts one", path)
     while not path.exists():
         if time.monotonic() > deadline:
             raise Unavailable(
