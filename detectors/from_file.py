@@ -17,12 +17,13 @@ MOST_ROWS = 200_000
 FEW_LABELS = 200
 
 
-def reference(path: Path, tenant: str, model: str, version: str, options: Options) -> Reference:
+def reference(path: Path, tenant: str, model: str, version: str, options: Options, **columns: str) -> Reference:
     """The reference of the file at `path`. Columns `at`, `score`, `label`, ... have their roles; the rest are features.
+    `columns` may name them otherwise (`time`, `label`, `score`).
 
     Raises Unfit when the file cannot be read or cannot be a baseline, naming the file and the reason.
     """
-    table = read(path)
+    table = read(path, **columns)
     if len(table.rows) > MOST_ROWS:
         table.rows = table.rows.take(slice(-MOST_ROWS, None))
         table.labels = table.labels[-MOST_ROWS:] if table.labels else None

@@ -182,6 +182,14 @@ class ErrorWatch:
 
     def add(self, errors: np.ndarray, at: np.ndarray) -> tuple[list[Detection], int]:
         """Errors in the order their labels came: (detections, rows of calm if the trouble ended here, else 0)."""
+        found, calm = [], 0
+        for start in range(0, len(errors), base.BLOCK):
+            some = slice(start, start + base.BLOCK)
+            more, rows = self._add(errors[some], at[some])
+            found, calm = found + more, rows or calm
+        return found, calm
+
+    def _add(self, errors: np.ndarray, at: np.ndarray) -> tuple[list[Detection], int]:
         self._note(at)
         self.window += errors.tolist()
         self.window_start = float(at.min()) if not self.window_end else min(self.window_start, float(at.min()))
