@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from knowledge.query import asks, understood
-from knowledge.ranking import Found, ask, rank, sections
+from knowledge.ranking import Asked, Found, ask, compare, sections
 from knowledge.runbooks import Chunk, Runbook, Section, parse
 from knowledge.shelf import Shelf, texts
 from knowledge.vectors import Vectors
@@ -60,12 +60,13 @@ class Bulk:
         `everywhere`: an alert's own project answers it, where it has runbooks at all.
         """
         asked = understood(query["text"], str(query.get("expr", "")))
-        found = rank(self.shelf, self.vectors, self._near, asked, DEPTH, EVERYTHING)
+        ready = ask(self.shelf, self.vectors, asked)
+        found = compare(self.shelf, self.vectors, self._near, ready, asked.question, DEPTH, EVERYTHING)
         mine = str(query.get("source", ""))
         if mine and not everywhere:
             found.sort(key=lambda item: self.source[item.book.file] != mine)
         lines = list(
-            self._sections(found, asked)
+            self._sections(found, ready, asked.question)
             if asks(asked.question)
             else ((item.book.file, item.relevance) for item in found)
         )
@@ -82,10 +83,9 @@ class Bulk:
         rows = np.concatenate([self.shelf.title_rows([slot]), self.shelf.chunk_rows(places)])
         return [self.shelf.chunk_of[at] for at in places], rows if self.vectors else None
 
-    def _sections(self, found: list[Found], asked: Any) -> Iterator[tuple[str, float]]:
-        lead = ask(self.shelf, self.vectors, asked)[0] if found else None
+    def _sections(self, found: list[Found], ready: list[Asked], question: str) -> Iterator[tuple[str, float]]:
         for item in found[:SECTIONS_OF]:
-            scores = sections(self.shelf, self.vectors, self.shelf.slots[item.book.file], lead, asked.question)
+            scores = sections(self.shelf, self.vectors, self.shelf.slots[item.book.file], ready[0], question)
             for place in sorted(scores, key=lambda place: (-scores[place], place)):
                 yield item.book.sections[place].slug or item.book.file, item.relevance
         for item in found[SECTIONS_OF:]:

@@ -15,7 +15,7 @@ from knowledge.vectors import Vectors
 from knowledge.words import words
 
 EVERYTHING = 256
-NEAR, BY_WORDS = 96, 48
+NEAR, BY_WORDS, SECTIONED = 96, 48, 20
 CONTENT, DEEPER = 0.2, 0.05
 """In the choice of a section: what its content weighs beside its heading, and what each level of depth costs."""
 
@@ -49,7 +49,14 @@ def rank(
     """The best `top` runbooks, fitting or not, each with the section that answers the question. Up to `everything`
     runbooks, each is a candidate; beyond, those near by words or by meaning are.
     """
-    asked = ask(shelf, vectors, query)
+    return compare(shelf, vectors, near, ask(shelf, vectors, query), query.question, top, everything)
+
+
+def compare(
+    shelf: Shelf, vectors: Vectors | None, near: Near, asked: list[Asked], question: str, top: int,
+    everything: int = EVERYTHING,
+) -> list[Found]:  # fmt: skip
+    """`rank`, for a query ready to compare. Sections are chosen for the first 20; the others show their first."""
     if not asked or not shelf.books:
         return []
     slots = _candidates(shelf, near, asked, everything)
@@ -57,12 +64,18 @@ def rank(
     scores = [fuse(rows, each.kind) for rows, each in zip(features, asked, strict=True)]
     total = scores[0] + (EXPRESSION_BESIDE * scores[1] if len(scores) > 1 else 0.0)
     fits = relevance(features[0], scores[0], asked[0].kind if asked[0].vector is not None else "no_model")
+
+    def place(slot: int, rank: int) -> int:
+        if rank >= SECTIONED:
+            return shelf.chunk_of[shelf.parts(slot)[0]].section
+        return best(sections(shelf, vectors, slot, asked[0], question))
+
     return [
         Found(
             shelf.books[shelf.files[slots[at]]], float(total[at]), float(fits[at]), tuple(features[0][at].tolist()),
-            best(sections(shelf, vectors, int(slots[at]), asked[0], query.question)),
+            place(int(slots[at]), rank),
         )
-        for at in np.argsort(-total, kind="stable")[:top].tolist()
+        for rank, at in enumerate(np.argsort(-total, kind="stable")[:top].tolist())
     ]  # fmt: skip
 
 
