@@ -10,7 +10,9 @@ from bot.cli import verb
 ORDER = 32
 
 DESCRIPTION = """What Redis holds of incidents, changes and windows is a view of the streams. If Redis was lost, or you
-doubt it, this makes it again. Detection state, silences and which message shows which card are kept as they are."""
+doubt it, this makes it again. Detection state, silences and which message shows which card are kept as they are.
+
+  python -m bot rebuild                  at a quiet moment; after an interruption simply run it again"""
 
 
 def add(verbs: Any) -> None:

@@ -20,7 +20,9 @@ DESCRIPTION = """Run one target. `honcho start` runs all of them, one process ea
   converse       Slack: cards, commands, approvals
   act            runs approved plans; the only target that holds deploy credentials (DEPLOY_TOKEN)
   servers        nats-server and valkey on loopback, data under var/ (idles when NATS_URL and REDIS_URL are set)
-  workspace      the local workspace (idles when SLACK_BOT_TOKEN is set)"""
+  workspace      the local workspace (idles when SLACK_BOT_TOKEN is set)
+
+  python -m bot run detect               reads on from its last snapshot; a second one stands by as a spare"""
 
 NAMES = ("detect", "investigate", "converse", "act", "servers", "workspace")
 

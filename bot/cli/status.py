@@ -12,8 +12,14 @@ from bot.cli import verb
 ORDER = 15
 
 
+DESCRIPTION = """What is watched, what is open, and how Middlewatch itself is doing.
+
+  python -m bot status                   a few lines for a person
+  python -m bot status --json            one line: models, incidents by state, detect, dead letters, lag by consumer"""
+
+
 def add(verbs: Any) -> None:
-    one = verb(verbs, "status", "what is watched, what is open, and Middlewatch's own health")
+    one = verb(verbs, "status", "what is watched, what is open, and Middlewatch's own health", DESCRIPTION)
     one.add_argument("--json", action="store_true", help="as one line of JSON")
     one.set_defaults(run=run)
 

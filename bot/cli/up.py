@@ -20,7 +20,10 @@ log = logging.getLogger("middlewatch")
 DESCRIPTION = """Run detect, investigate, converse and act in one process.
 
 Without NATS_URL or REDIS_URL the real servers are started on loopback, with their data under var/. Without
-SLACK_BOT_TOKEN a local workspace is started beside it: open the address it prints."""
+SLACK_BOT_TOKEN a local workspace is started beside it: open the address it prints.
+
+  python -m bot up                       with what the environment names, and local servers for what it does not
+  python -m bot up --port 0              the local workspace on a free port"""
 
 
 def add(verbs: Any) -> None:
