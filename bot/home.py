@@ -134,9 +134,8 @@ class Home:
     async def _stale(self) -> list[str]:
         if self.desk.runbooks is None:
             return []
-        found = await self.desk.runbooks.search("stale outdated verify runbook", top=20)
         return [
-            f"{code(name(p.citation.file))} last verified {escape(p.citation.last_verified or 'never', 30)}"
-            + (f", owner {escape(p.owner, 40)}" if p.owner else "")
-            for p in {p.citation.file: p for p in found if p.citation.stale}.values()
+            f"{code(name(book['file']))} last verified {escape(book['last_verified'] or 'never', 30)}"
+            + (f", owner {escape(book['owner'], 40)}" if book["owner"] else "")
+            for book in await self.desk.runbooks.overdue()
         ]

@@ -185,6 +185,10 @@ class Runbooks(Protocol):
 
     async def search(self, words: str, *, expression: str = "", question: str = "", top: int = 5) -> list[Passage]: ...
 
+    async def overdue(self) -> list[dict[str, str]]:
+        """Runbooks whose review is overdue, the longest first: {"file", "last_verified", "owner"}."""
+        ...
+
 
 class LineageView(Protocol):
     """Read side of one tenant's lineage. Nodes are names; facts are plain dicts ready to be cited."""

@@ -19,6 +19,13 @@ class WarmingRunbooks:
         """See `knowledge.search.Runbooks.search`."""
         return await (self.full if self.warm.is_set() else self.words).search(words, **how)
 
+    async def overdue(self) -> list[dict[str, str]]:
+        """See `core.ports.Runbooks.overdue`."""
+        books = await asyncio.to_thread((self.full if self.warm.is_set() else self.words).overdue)
+        return [
+            {"file": b.file, "last_verified": str(b.front.last_verified or ""), "owner": b.front.owner} for b in books
+        ]
+
     async def run(self) -> None:
         """Load the encoder, then look at the disk again and again."""
         await asyncio.to_thread(self.words.refresh)

@@ -19,9 +19,11 @@ def _library(settings: Settings) -> Any:
     """Every runbook, searched by words and meaning, compared with every chunk (no index: the process is short)."""
     from knowledge.embedder import Embedder
     from knowledge.search import Runbooks
+    from knowledge.tune import chosen
     from knowledge.vectors import Vectors
 
-    return Runbooks(settings.runbooks, vectors=Vectors(settings.var / "knowledge", Embedder()))
+    folder = settings.var / "knowledge"
+    return Runbooks(settings.runbooks, vectors=Vectors(folder, Embedder(chosen(folder))))
 
 
 async def _asked(settings: Settings, policy: Policy, library: Any) -> list[Any]:
@@ -36,9 +38,12 @@ async def _asked(settings: Settings, policy: Policy, library: Any) -> list[Any]:
 
 async def lint(settings: Settings) -> list[str]:
     """Complaints, each `file:line: what; remedy`."""
+    from detectors.base import names
+    from knowledge.frontmatter import Known
     from knowledge.lint import lint as complaints
 
-    return [str(c) for c in await asyncio.to_thread(complaints, [settings.runbooks])]
+    known = Known(detectors=frozenset(names()))
+    return [str(c) for c in await asyncio.to_thread(complaints, [settings.runbooks], known)]
 
 
 async def search(settings: Settings, words: str, top: int) -> list[Any]:

@@ -15,11 +15,12 @@ def runbooks(house: Ground, *, owner: bool = False) -> Any:
         from knowledge.embedder import Embedder
         from knowledge.index import Index
         from knowledge.search import Runbooks
+        from knowledge.tune import chosen
         from knowledge.vectors import Vectors
         from knowledge.warming import WarmingRunbooks
 
         folder, url = house.settings.var / "knowledge", house.settings.chroma_url
-        embedder, root = Embedder(), house.settings.runbooks
+        embedder, root = Embedder(chosen(folder)), house.settings.runbooks
         house.shared["embedder"] = embedder
         index = Index(folder / "chroma", "runbooks", url) if owner else None
         full = Runbooks(root, vectors=Vectors(folder, embedder), index=index)

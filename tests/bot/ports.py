@@ -155,6 +155,9 @@ class Views:
 class Shelf:
     """Runbooks: one that fits temperatures, nothing else."""
 
+    async def overdue(self) -> list[dict[str, str]]:
+        return [{"file": "unit-change.md", "last_verified": "2024-01-01", "owner": "@ml-oncall"}]
+
     async def search(self, words: str, *, expression: str = "", question: str = "", top: int = 5) -> list[Passage]:
         if not any(w in words.lower() for w in ("temperature", "unit", "drift", "stale")):
             return []
