@@ -55,8 +55,8 @@ class State(NamedTuple):
     ring: np.ndarray  # u1[RING, T] counts of the last blocks
     ring_cell: np.ndarray  # u1[RING, CELLS]
     ring_rows: np.ndarray  # i8[RING]
-    long: np.ndarray  # i4[LONG, T] counts of the last runs of 16 blocks
-    long_cell: np.ndarray  # i4[LONG, CELLS]
+    long: np.ndarray  # u2[LONG, T] counts of the last runs of 16 blocks
+    long_cell: np.ndarray  # u2[LONG, CELLS]
     long_rows: np.ndarray  # i8[LONG]
     long_time: np.ndarray  # f8[LONG] first event time
     ring_time: np.ndarray  # f8[2, RING] first and last event time
@@ -71,20 +71,35 @@ class State(NamedTuple):
     blocks: np.ndarray  # i8[4] blocks since reset; blocks since the means were cut; blocks ever; hours the clock is off
     window: np.ndarray  # i8[T] counts since the window opened
     moments: np.ndarray  # f8[5, V] finite values of the window: n, sum, sum of squares, least, greatest
-    sample: np.ndarray  # f8[V, SAMPLE]
+    sample: np.ndarray  # f4[V, SAMPLE]
     sampled: np.ndarray  # i8[2] rows since the window opened, stride
 
 
 def new_state(bins: int, columns: int, values: int) -> State:
     """An empty state for T bins, C columns, V number columns."""
     state = State(
-        np.zeros((RING, bins), np.uint8), np.zeros((RING, CELLS), np.uint8), np.zeros(RING, np.int64),
-        np.zeros((LONG, bins), np.int32), np.zeros((LONG, CELLS), np.int32), np.zeros(LONG, np.int64), np.zeros(LONG),
-        np.zeros((2, RING)), np.zeros((LEVELS, bins), np.int32), np.zeros((LEVELS, CELLS), np.int32),
-        np.zeros(LEVELS, np.int64), np.full((LEVELS, columns), QUIET), np.full((SPECIALS, LEVELS, columns), QUIET),
-        np.full(columns, QUIET), np.full((3, columns), np.nan), np.zeros(GROUPS), np.zeros(4, np.int64),
-        np.zeros(bins, np.int64), np.zeros((5, values)), np.zeros((values, SAMPLE)), np.array([0, 1], np.int64),
-    )  # fmt: skip
+        np.zeros((RING, bins), np.uint8),
+        np.zeros((RING, CELLS), np.uint8),
+        np.zeros(RING, np.int64),
+        np.zeros((LONG, bins), np.uint16),
+        np.zeros((LONG, CELLS), np.uint16),
+        np.zeros(LONG, np.int64),
+        np.zeros(LONG),
+        np.zeros((2, RING)),
+        np.zeros((LEVELS, bins), np.int32),
+        np.zeros((LEVELS, CELLS), np.int32),
+        np.zeros(LEVELS, np.int64),
+        np.full((LEVELS, columns), QUIET),
+        np.full((SPECIALS, LEVELS, columns), QUIET),
+        np.full(columns, QUIET),
+        np.full((3, columns), np.nan),
+        np.zeros(GROUPS),
+        np.zeros(4, np.int64),
+        np.zeros(bins, np.int64),
+        np.zeros((5, values)),
+        np.zeros((values, SAMPLE), np.float32),
+        np.array([0, 1], np.int64),
+    )
     open_window(state)
     return state
 

@@ -33,8 +33,8 @@ class Column(Struct, kw_only=True):
     deff_special: list[list[float]]
     whole: float
     """Design effect of the reference as a whole: it is worth `rows / whole` independent rows."""
-    season: list[list[float]] | None = None
-    """Shares per cell of the season (48), or None where hours do not help."""
+    season: bytes = b""
+    """float32 shares per cell of the season, [48, bins]; empty where hours do not help."""
     season_gain: float = 0.0
     """What knowing the hour is worth, in nats a row."""
     hourly: list[float] = []

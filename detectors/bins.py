@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import Struct
 
 from core.findings import Histogram
+from detectors.rows import Coded
 
 OTHER = "(other)"
 MAX_LEVELS = 30
@@ -162,6 +163,9 @@ def numbers(values: Sequence[Any]) -> tuple[np.ndarray, np.ndarray | None]:
 
 def codes(bins: Bins, values: Sequence[Any], table: dict[str, int] | None = None) -> np.ndarray:
     """Bin number of every raw value, int16."""
+    if isinstance(values, Coded):
+        mapped = codes(bins, [*values.levels, None], table)
+        return mapped[values.index]
     if bins.kind == "number":
         floats, wrong = numbers(values)
         found = np.searchsorted(np.asarray(bins.cuts), floats, side="left").astype(np.int16)

@@ -11,7 +11,7 @@ from detectors import bins as bin_maker
 from detectors.baseline import Column, Reference
 from detectors.options import Options
 from detectors.relation import residuals
-from detectors.rows import Rows
+from detectors.rows import Coded, Rows
 
 GROUP = {"feature": 0, "relation": 0, "score": 2, "confidence": 2, "latency": 3}
 KINDS = ("data_drift", "quality", "prediction_drift", "latency")
@@ -105,12 +105,12 @@ class Compiled:
 
         columns = self.columns
         share = [(np.array(c.counts) + 0.5) / (sum(c.counts) + 0.5 * c.bins.size) for c in columns]
-        seasonal = [c for c in columns if c.season is not None]
+        seasonal = [c for c in columns if c.season]
         place, at = {}, 0
         for c in seasonal:
             place[c.signal], at = at, at + c.bins.size
         cell = (
-            np.concatenate([np.array(c.season, np.float32) for c in seasonal], axis=1)
+            np.concatenate([np.frombuffer(c.season, np.float32).reshape(CELLS, -1) for c in seasonal], axis=1)
             if seasonal
             else np.zeros((CELLS, 1), np.float32)
         )
@@ -149,7 +149,7 @@ class Compiled:
 
     def _clock(self) -> np.ndarray:
         """The columns that tell the hour best, four at most: they say whether the clocks were moved."""
-        telling = [i for i, c in enumerate(self.columns) if c.season is not None and c.season_gain > 0.05]
+        telling = [i for i, c in enumerate(self.columns) if c.season and c.season_gain > 0.05]
         return np.array(sorted(telling, key=lambda i: -self.columns[i].season_gain)[:4], np.int64)
 
     def encode(self, rows: Rows, row: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -170,6 +170,7 @@ class Compiled:
             elif isinstance(values, np.ndarray):
                 numbers[v] = values
             else:
+                values = values.listed() if isinstance(values, Coded) else values
                 numbers[v], mask = bin_maker.numbers(values)
                 if mask is not None:
                     wrong.append((i, mask))

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from detectors.baseline import Reference, Unfit
-from detectors.labels import Served, error_of, learn_errors, task_of
+from detectors.labels import error_of, learn_errors, task_of
 from detectors.learn import learn
 from detectors.options import Options
+from detectors.served import Served
 from detectors.table import Table, listed, read
 
 MOST_ROWS = 200_000

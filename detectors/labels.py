@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
 
 from core.findings import Detection, Summary
 from detectors import base
@@ -14,55 +12,9 @@ from detectors.baseline import ErrorReference
 from detectors.bins import truth_of
 from detectors.dispersion import MARGIN
 from detectors.options import Options
+from detectors.served import Served
 
 TRUE = frozenset({"true", "1", "1.0", "yes", "t"})
-
-
-class Served(Struct, frozen=True, array_like=True):
-    """What is kept of a prediction until its label comes."""
-
-    at: float
-    version: str
-    score: float | None
-    prediction: Any
-    segment: str = ""
-
-
-class Memory:
-    """The last predictions of a model by id, oldest forgotten first; and labels that came before their prediction."""
-
-    def __init__(self, most: int):
-        self.most = most
-        self.served: dict[str, Served] = {}
-        self.early: dict[str, Any] = {}
-        self.labelled: dict[str, None] = {}
-        """Ids whose label has come, for a while: a redelivered event is still known."""
-
-    def keep(self, ids: list[str], served: list[Served]) -> None:
-        """Remember predictions; the oldest go when there are too many."""
-        if len(ids) > self.most:
-            ids, served = ids[-self.most :], served[-self.most :]
-        self.served.update(zip(ids, served, strict=True))
-        self.served.pop("", None)
-        over = len(self.served) - self.most
-        if over > 0:
-            for old in list(islice(self.served, over)):
-                del self.served[old]
-
-    def take(self, label_id: str) -> Served | None:
-        """The prediction of this id, once."""
-        found = self.served.pop(label_id, None)
-        if found is not None:
-            self.labelled[label_id] = None
-            if len(self.labelled) > self.most // 2:
-                del self.labelled[next(iter(self.labelled))]
-        return found
-
-    def wait(self, label_id: str, label: Any) -> None:
-        """A label whose prediction is not here (yet)."""
-        self.early[label_id] = label
-        if len(self.early) > self.most // 4:
-            del self.early[next(iter(self.early))]
 
 
 def positive(value: Any) -> bool:

@@ -11,7 +11,7 @@ from detectors import dispersion, season
 from detectors.baseline import Column, Reference, Unfit, reference_id
 from detectors.bins import Bins
 from detectors.relation import learn_relation, residuals
-from detectors.rows import Rows, cells
+from detectors.rows import Coded, Rows, cells
 from detectors.silence import longest_usual
 from detectors.steps import OFF, learn_step
 from detectors.summary import level_summary, number_summary
@@ -60,6 +60,8 @@ def learn(rows: Rows, *, tenant: str, model: str, version: str, source: str, lea
 
 def as_floats(values: Any) -> np.ndarray:
     """float64 of a number column, NaN for null and other types."""
+    if isinstance(values, Coded):
+        values = values.listed()
     return values if isinstance(values, np.ndarray) else bin_maker.numbers(values)[0]
 
 
@@ -107,6 +109,8 @@ def _expected(by_cell: np.ndarray, cell: np.ndarray) -> np.ndarray:
 
 def make_bins(values: Any) -> tuple[Bins, np.ndarray | None, str]:
     """(bins, floats or None, typical type) of raw values."""
+    if isinstance(values, Coded):
+        values = values.listed()
     if isinstance(values, np.ndarray) and values.dtype.kind == "f":
         return bin_maker.number_bins(values), values, "number"
     kind = bin_maker.guess(values)
@@ -140,7 +144,7 @@ def learn_column(signal: str, values: Any, at: np.ndarray, cell: np.ndarray, gap
         clip, step = learn_step(floats, at, gap, BLOCK)
     return Column(
         signal=signal, bins=made, counts=counts.tolist(), expected_special=special, deff=deff.tolist(),
-        deff_special=special_deff, whole=whole, season=None if by_cell is None else by_cell.tolist(),
+        deff_special=special_deff, whole=whole, season=b"" if by_cell is None else by_cell.astype(np.float32).tobytes(),
         season_gain=float(gain),
         hourly=hourly_means(floats, cell) if floats is not None and by_cell is not None else [],
         clip=clip, step=list(step), summary=summary, typical=typical,

@@ -15,9 +15,9 @@ from core.events import InferenceServed
 from detectors import baseline
 from detectors.baseline import ErrorReference, Reference
 from detectors.compiled import Compiled
-from detectors.labels import ErrorWatch, Served
+from detectors.labels import ErrorWatch
 from detectors.model import Model, Version
-from detectors.rows import Rows
+from detectors.rows import Coded, Rows
 from detectors.watch import Trouble, Watch
 
 if TYPE_CHECKING:
@@ -61,7 +61,10 @@ def unarray(state: Any) -> np.ndarray | None:
 
 
 def rows_out(rows: Rows) -> Any:
-    columns = {k: array(v) if isinstance(v, np.ndarray) else {"raw": v} for k, v in rows.columns.items()}
+    columns = {
+        k: array(v) if isinstance(v, np.ndarray) else {"raw": v.listed() if isinstance(v, Coded) else v}
+        for k, v in rows.columns.items()
+    }
     return [array(rows.at), rows.ids, columns, array(rows.errors)]
 
 
@@ -80,8 +83,7 @@ def freeze_model(model: Model) -> dict[str, Any]:
         "name": [model.tenant, model.model], "references": references,
         "reference": model.reference.id if model.reference else None,
         "learning": [rows_out(rows) for rows in model.learning], "learning_rows": model.learning_rows,
-        "served": model.memory.served, "early": model.memory.early,
-        "labelled": list(model.memory.labelled), "clock": model.clock.snapshot(msgspec.to_builtins),
+        "served": model.memory.snapshot(array), "clock": model.clock.snapshot(msgspec.to_builtins),
         "counts": [model.silent_since, model.serving, model.rows, model.duplicates, model.labels, model.unknown_labels],
         "told": sorted(model.told), "versions": [freeze_version(v) for v in model.versions.values()],
     }  # fmt: skip
@@ -96,9 +98,7 @@ def thaw_model(monitor: Monitor, state: dict[str, Any]) -> None:
     used = {one["watch"]["reference"] for one in state["versions"] if one["watch"] is not None}
     model.compiled = {key: Compiled(references[key], model.options) for key in sorted(used)}
     model.learning, model.learning_rows = [rows_in(r) for r in state["learning"]], state["learning_rows"]
-    model.memory.served = {key: Served(*value) for key, value in state["served"].items()}
-    model.memory.early = state["early"]
-    model.memory.labelled = dict.fromkeys(state["labelled"])
+    model.memory.restore(state["served"], unarray)
     model.clock.restore(state["clock"], lambda event: msgspec.convert(event, InferenceServed))
     model.silent_since, model.serving, model.rows, model.duplicates, model.labels, model.unknown_labels = state[
         "counts"

@@ -17,7 +17,8 @@ from detectors.clock import Clock
 from detectors.compiled import Compiled
 from detectors.options import Options
 from detectors.reaction import Fact, Reaction
-from detectors.rows import Rows, joined, probability, rows_of
+from detectors.rows import Rows, joined, listed, probability, rows_of
+from detectors.served import Memory, Served
 from detectors.watch import BLOCK, Calm, Watch
 
 MAX_VERSIONS = 8
@@ -49,14 +50,14 @@ class Version:
 class Model:
     """All that is known of one model of one tenant."""
 
-    def __init__(self, tenant: str, model: str, options: Options, find: Find):
+    def __init__(self, tenant: str, model: str, options: Options, find: Find, room: Callable[[], int] | None = None):
         self.tenant, self.model, self.options, self.find = tenant, model, options, find
         self.versions: dict[str, Version] = {}
         self.reference: Reference | None = None
         self.compiled: dict[str, Compiled] = {}
         self.learning: list[Rows] = []
         self.learning_rows = 0
-        self.memory = joining.Memory(options.label_memory)
+        self.memory = Memory(room or (lambda: options.label_memory))
         self.clock = Clock(options.lateness_seconds)
         self.silent_since = 0.0
         self.serving = ""
@@ -78,8 +79,8 @@ class Model:
             by_version.setdefault(event.version, []).append(event)
         for name, mine in by_version.items():
             version = self._version(name, reaction)
-            served = [joining.Served(e.at, name, probability(e.score), _said(e)) for e in mine]
-            self._remember(version, [e.at for e in mine], [e.id for e in mine], served)
+            at, ids = np.array([e.at for e in mine]), [e.id for e in mine]
+            self._remember(version, at, ids, [probability(e.score) for e in mine], [_said(e) for e in mine])
             version.pending += mine
             held = sum(map(len, version.parts))
             count = len(version.pending) + held
@@ -93,12 +94,12 @@ class Model:
     def _fresh(self, events: Sequence[InferenceServed], reaction: Reaction) -> list[InferenceServed]:
         """Events that are neither late nor seen before, those that were held until the clock agreed among them."""
         fresh: list[InferenceServed] = []
-        known, done, new = self.memory.served, self.memory.labelled, set()
+        known, new = self.memory, set()
         admit = self.clock.admit
         for event in events:
             name = event.id
             if name:
-                if name in known or name in new or name in done:
+                if name in known or name in new:
                     self.duplicates += 1
                     continue
                 new.add(name)
@@ -116,8 +117,8 @@ class Model:
         """Rows of one version that came in columns, in the order they arrived."""
         keep = self.clock.admit_rows(rows.at)
         self._clock_moved(reaction)
-        known, done = self.memory.served, self.memory.labelled
-        seen = [bool(i) and (i in known or i in done) for i in rows.ids]
+        known = self.memory
+        seen = [i in known for i in rows.ids] if any(rows.ids[:1]) else []
         if any(seen):
             self.duplicates += sum(seen)
             keep &= ~np.array(seen)
@@ -126,7 +127,10 @@ class Model:
         if not len(rows):
             return
         version = self._version(name, reaction)
-        self._remember(version, rows.at, rows.ids, served_rows(name, rows))
+        said = rows.columns.get("prediction")
+        self._remember(
+            version, rows.at, rows.ids, rows.columns.get("score"), None if said is None else listed(said, len(rows))
+        )
         if version.pending:
             version.parts.append(rows_of(version.pending))
             version.pending = []
@@ -139,14 +143,14 @@ class Model:
         version.parts = [rows.take(slice(whole, None))] if whole < count else []
         self.feed(version, rows.take(slice(0, whole)) if whole < count else rows, reaction)
 
-    def _remember(self, version: Version, at: Any, ids: list[str], served: list[joining.Served]) -> None:
+    def _remember(self, version: Version, at: np.ndarray, ids: list[str], scores: Any, said: Any) -> None:
         if version.last_at == 0.0:
             version.first_at = float(at[0])
         version.rows += len(ids)
         version.last_at = max(version.last_at, float(at[-1]))
         self.serving = version.name
         self.rows += len(ids)
-        self.memory.keep(ids, served)
+        self.memory.keep(ids, at, version.name, scores, said)
         version.away = 0
         for other in self.versions.values():
             if other is not version:
@@ -308,7 +312,7 @@ class Model:
 
     def label(self, arrived: Sequence[LabelArrived], reaction: Reaction) -> None:
         """Join labels to predictions; what cannot be joined yet waits, bounded."""
-        pairs: dict[str, list[tuple[joining.Served, Any]]] = {}
+        pairs: dict[str, list[tuple[Served, Any]]] = {}
         for one in arrived:
             self.labels += 1
             served = self.memory.take(one.id)
@@ -321,7 +325,7 @@ class Model:
             if version is not None:
                 self._errors(version, joined_pairs, reaction)
 
-    def _errors(self, version: Version, pairs: list[tuple[joining.Served, Any]], reaction: Reaction) -> None:
+    def _errors(self, version: Version, pairs: list[tuple[Served, Any]], reaction: Reaction) -> None:
         if version.errors is None:
             version.errors = joining.ErrorWatch(self.options, self.reference.error if self.reference else None)
         watch = version.errors
@@ -362,15 +366,6 @@ class Model:
             if watch.window_rows and at - watch.window_start >= self.options.window_seconds:
                 reaction.windows.append(reaction.window(self, version, watch.close()))
         silence.told(self, at, reaction)
-
-
-def served_rows(name: str, rows: Rows) -> list[joining.Served]:
-    """What is kept of rows that came in columns."""
-    nothing = [None] * len(rows)
-    scores, said = rows.columns.get("score"), rows.columns.get("prediction")
-    scores = nothing if scores is None else scores.tolist() if isinstance(scores, np.ndarray) else scores
-    said = nothing if said is None else said.tolist() if isinstance(said, np.ndarray) else said
-    return [joining.Served(at, name, s, p) for at, s, p in zip(rows.at.tolist(), scores, said, strict=True)]
 
 
 def _said(event: InferenceServed) -> Any:

@@ -40,8 +40,14 @@ class Monitor:
         found = self.models.get((tenant, model))
         if found is None:
             options = options_of(self.policy or {}, self.rules(tenant, model) or {})
-            found = self.models[(tenant, model)] = Model(tenant, model, options, self.baselines)
+            found = self.models[(tenant, model)] = Model(
+                tenant, model, options, self.baselines, lambda: self._room(options)
+            )
         return found
+
+    def _room(self, options: Options) -> int:
+        """Predictions one model may keep for their labels: all of them share a budget."""
+        return max(min(options.label_memory, options.label_budget // max(len(self.models), 1)), 256)
 
     def on_inference(self, tenant: str, model: str, events: Sequence[InferenceServed]) -> Reaction:
         """Served predictions, in the order they arrived."""
@@ -54,6 +60,15 @@ class Monitor:
         """Served predictions of one version that came in columns (`rows.rows_of`, `columnar`), in order of arrival."""
         reaction = Reaction()
         if len(rows):
+            self.model(tenant, model).take_rows(version, rows, reaction)
+        return reaction
+
+    def on_arrow(self, tenant: str, model: str, payload: bytes) -> Reaction:
+        """An Arrow IPC stream of served predictions (see `columnar`). Raises ValueError when it cannot be read."""
+        from detectors.columnar import rows_of_arrow
+
+        reaction = Reaction()
+        for version, rows in rows_of_arrow(payload):
             self.model(tenant, model).take_rows(version, rows, reaction)
         return reaction
 

@@ -1,7 +1,7 @@
 """A batch of served predictions turned on its side: one column per signal. The one shape detectors see.
 
 Signals of features are `feature:<name>`; beside them `score`, `confidence`, `prediction`, `latency`. Columns are lists
-of raw values, or float64 arrays when the producer sent numbers in columns.
+of raw values; float64 arrays or `Coded` texts when the producer sent columns.
 """
 
 from __future__ import annotations
@@ -18,6 +18,19 @@ from core.events import InferenceServed
 HOUR = 3600.0
 
 
+class Coded(Struct):
+    """A column of texts in dictionary form: `levels[index]`, -1 for null."""
+
+    levels: list[Any]
+    index: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def listed(self) -> list[Any]:
+        return [None if i < 0 else self.levels[i] for i in self.index.tolist()]
+
+
 class Rows(Struct, kw_only=True):
     """`at` f8[n]; every column has n entries."""
 
@@ -32,11 +45,14 @@ class Rows(Struct, kw_only=True):
 
     def take(self, index: Any) -> Rows:
         """The rows of `index` (a slice or an integer array), in that order."""
-        if isinstance(index, slice):
-            pick = lambda values: values[index]  # noqa: E731
-        else:
-            listed = index.tolist()
-            pick = lambda v: v[index] if isinstance(v, np.ndarray) else [v[i] for i in listed]  # noqa: E731
+
+        def pick(values: Any) -> Any:
+            if isinstance(values, Coded):
+                return Coded(values.levels, values.index[index])
+            if isinstance(values, np.ndarray) or isinstance(index, slice):
+                return values[index]
+            return [values[i] for i in index.tolist()]
+
         return Rows(
             at=pick(self.at), ids=pick(self.ids), columns={name: pick(v) for name, v in self.columns.items()},
             errors=None if self.errors is None else pick(self.errors),
@@ -61,7 +77,7 @@ def joined(parts: Sequence[Rows]) -> Rows:
         if all(isinstance(f, np.ndarray) for f in found):
             columns[name] = np.concatenate(found)
         else:
-            columns[name] = [v for part, f in zip(parts, found, strict=True) for v in _listed(f, len(part))]
+            columns[name] = [v for part, f in zip(parts, found, strict=True) for v in listed(f, len(part))]
     errors = None
     if any(part.errors is not None for part in parts):
         errors = np.concatenate([np.zeros(len(p)) if p.errors is None else p.errors for p in parts])
@@ -70,9 +86,11 @@ def joined(parts: Sequence[Rows]) -> Rows:
     )
 
 
-def _listed(column: Any, length: int) -> Sequence[Any]:
+def listed(column: Any, length: int) -> Sequence[Any]:
     if column is None:
         return [None] * length
+    if isinstance(column, Coded):
+        return column.listed()
     return [None if v != v else v for v in column.tolist()] if isinstance(column, np.ndarray) else column
 
 

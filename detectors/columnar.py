@@ -1,0 +1,107 @@
+"""Predictions that came as an Arrow IPC stream, as Rows: no Python object per value. pyarrow is imported lazily.
+
+Columns `id`, `at` (epoch seconds or timestamp), `version`, `score`, `prediction`, `latency_ms`, `error` mean what the
+fields of `InferenceServed` do; every other column is a feature, or a struct column `features` holds them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detectors.rows import Coded, Rows
+
+OUTER = {"id", "at", "version", "score", "prediction", "latency_ms", "error", "features"}
+LEAST, MOST = 0.0, 253_402_300_800.0
+
+
+def rows_of_arrow(payload: bytes) -> list[tuple[str, Rows]]:
+    """(version, rows) of every version in the stream, rows in their order.
+
+    Raises ValueError, saying what is wrong, for bytes that are no Arrow stream, or lack times, or hold impossible ones.
+    """
+    import pyarrow as pa
+
+    try:
+        with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
+            table = reader.read_all()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"not an Arrow IPC stream: {str(error)[:200]}") from None
+    if "at" not in table.column_names:
+        raise ValueError(f"the Arrow batch has no column 'at' (it has {', '.join(table.column_names[:20])})")
+    if not table.num_rows:
+        return []
+    columns = {name: table.column(name).combine_chunks() for name in table.column_names}
+    rows = _rows(columns, table.num_rows)
+    versions = columns.get("version")
+    if versions is None:
+        return [("", rows)]
+    coded = column_of(versions)
+    names = coded.listed() if isinstance(coded, Coded) else [str(v) for v in listed_numbers(coded)]
+    found = dict.fromkeys(names)
+    if len(found) == 1:
+        return [(names[0] or "", rows)]
+    which = np.array([list(found).index(name) for name in names])
+    return [(name or "", rows.take(np.flatnonzero(which == i))) for i, name in enumerate(found)]
+
+
+def listed_numbers(values: np.ndarray) -> list[Any]:
+    """Whole numbers without their ".0"."""
+    return [int(v) if float(v).is_integer() else v for v in values.tolist()]
+
+
+def _rows(columns: dict[str, Any], count: int) -> Rows:
+    features = {name: column for name, column in columns.items() if name not in OUTER}
+    nested = columns.get("features")
+    if nested is not None:
+        names = [nested.type.field(i).name for i in range(nested.type.num_fields)]
+        features |= dict(zip(names, nested.flatten(), strict=True))
+    made: dict[str, Any] = {f"feature:{name}": column_of(column) for name, column in features.items()}
+    score = columns.get("score")
+    if score is not None:
+        made["score"] = np.asarray(column_of(score), dtype=np.float64)
+        seen = made["score"][np.isfinite(made["score"])]
+        if len(seen) and seen.min() >= 0 and seen.max() <= 1:
+            made["confidence"] = np.maximum(made["score"], 1 - made["score"])
+    for name, signal in (("prediction", "prediction"), ("latency_ms", "latency")):
+        if name in columns:
+            made[signal] = column_of(columns[name])
+    errors = columns.get("error")
+    ids = columns.get("id")
+    return Rows(
+        at=_times(columns["at"]), ids=[""] * count if ids is None else [i or "" for i in ids.to_pylist()], columns=made,
+        errors=None if errors is None else np.array([float(bool(e)) for e in errors.to_pylist()]),
+    )  # fmt: skip
+
+
+def _times(column: Any) -> np.ndarray:
+    import pyarrow.types as kinds
+
+    if kinds.is_timestamp(column.type):
+        at = column.cast("timestamp[us]").cast("int64").to_numpy(zero_copy_only=False) / 1e6
+    elif kinds.is_floating(column.type) or kinds.is_integer(column.type):
+        at = column.cast("float64").to_numpy(zero_copy_only=False)
+    else:
+        raise ValueError(f"column 'at' is {column.type}: send a timestamp, or epoch seconds as a number")
+    at = np.asarray(at, dtype=np.float64)
+    if not (np.isfinite(at).all() and at.min() >= LEAST and at.max() < MOST):
+        raise ValueError("column 'at' holds times that are null or outside 1970..9999; send epoch seconds")
+    return at
+
+
+def column_of(column: Any) -> Any:
+    """float64 with NaN for null, or Coded texts; whatever else as a list."""
+    import pyarrow as pa
+    import pyarrow.types as kinds
+
+    kind = column.type
+    if kinds.is_floating(kind) or kinds.is_integer(kind):
+        return np.asarray(column.cast("float64", safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+    if kinds.is_string(kind) or kinds.is_large_string(kind):
+        column = column.dictionary_encode()
+        kind = column.type
+    if kinds.is_dictionary(kind) and not pa.types.is_floating(kind.value_type):
+        index = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        return Coded(column.dictionary.to_pylist(), np.asarray(index, dtype=np.int64))
+    return column.to_pylist()
