@@ -301,19 +301,23 @@ def _many_inputs(p: Picture, r: Reasoned) -> Claim | None:
 
 
 def _quality_fell(p: Picture, r: Reasoned) -> Claim | None:
+    """Labels say that the model errs more: from closed windows, or from what the detector saw while there are none."""
+    role = "cause" if r.causes and r.causes[0].type == "concept_drift" else "fact"
     for signal in p.of("quality", "error"):
         before, now, source = p.sides(signal)
-        worse = signal.moved or abs(signal.telemetry.get("swings") or 0.0) >= CALM
-        if not worse or source != "telemetry" or p.telemetry is None:
+        worse = signal.moved or signal.detected or abs(signal.telemetry.get("swings") or 0.0) >= CALM
+        found = p.telemetry if source == "telemetry" else p.alert
+        if not worse or not source or found is None:
             continue
         key = "value" if "value" in before and "value" in now else "mean"
         if before.get(key) is None or now.get(key) is None:
             continue
-        d, e, at = _draft(p, p.telemetry), p.telemetry.id, f"signals.{signal.in_telemetry}"
+        d, e = _draft(p, found), found.id
+        at = f"signals.{signal.in_telemetry}.healthy" if source == "telemetry" else f"detections.{signal.in_alert}.reference"
+        then = at.removesuffix("healthy").removesuffix("reference") + "current"
         name = _named(signal, d)
-        role = "cause" if r.causes and r.causes[0].type == "concept_drift" else "fact"
-        return d.claim(f"{name[0].upper()}{name[1:]}, as labels show it, went from {d.number(e, f'{at}.healthy.{key}', '.3f')} "
-                       f"to {d.number(e, f'{at}.current.{key}', '.3f')}.", role)  # fmt: skip
+        text = f"{name[0].upper()}{name[1:]}, as labels show it, went from {d.number(e, f'{at}.{key}', '.3f')}"
+        return d.claim(f"{text} to {d.number(e, f'{then}.{key}', '.3f')}.", role)
     return None
 
 
