@@ -309,31 +309,7 @@ async def test_flags_and_counters(views):
     assert await views.flags.counts() == {"events": 60}
 
 
-# rebuilding, outages
-
-
-async def test_clear_keeps_what_only_redis_knows(views):
-    """Incidents, windows and changes go; baselines, cards and flags stay."""
-    first = incident()
-    await views.incidents.save(first)
-    await views.incidents.published(first)
-    await views.telemetry.add_window(window())
-    await views.changes.add_change("acme", ChangeRecorded(id="c", at=1, kind="data", target="x"))
-    await views.cards.put_card("in_1", {"ts": "1"})
-    await views.clear()
-    assert await views.incidents.all() == []
-    assert await views.incidents.of_group(first.group) is None
-    assert await views.telemetry.windows("acme", "fraud") == []
-    assert await views.changes.changes("acme", since=0, until=9) == []
-    assert await views.cards.card("in_1") == {"ts": "1"}
-
-
-async def test_clear_refuses_while_something_is_only_in_redis(views):
-    """A revision that is not in the audit log yet must not be cleared away."""
-    await views.incidents.save(incident())
-    with pytest.raises(MiddlewatchError, match="not in the audit log yet"):
-        await views.clear()
-    assert await views.incidents.get("in_1") is not None
+# outages
 
 
 async def test_nothing_answered_is_lost_across_kill_and_restart(own_server, caplog):
