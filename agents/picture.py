@@ -172,11 +172,11 @@ class Picture:
         return found
 
     def _compared(self, signal: Signal) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
-        """What a moved signal may be compared with: all healthy windows, and those just before (the same season)."""
+        """What a moved signal may be compared with: all healthy windows, those just before (the same season), and, while
+        no window has closed since, the reference."""
         before, now, source = self.sides(signal)
-        if source != "telemetry":
-            return [("reference", before, now)]
-        return [("healthy", before, now), ("just_before", signal.telemetry.get("just_before") or {}, now)]
+        recent = [(side, signal.telemetry.get(side) or {}, now) for side in ("healthy", "just_before")]
+        return recent if source == "telemetry" else [("reference", before, now), *recent]
 
     def sides(self, signal: Signal) -> tuple[dict[str, Any], dict[str, Any], str]:
         """(healthy, current, where from: `telemetry` or `alert`) of a signal; empty dicts when neither has both."""

@@ -207,12 +207,13 @@ def _unit(p: Picture, r: Reasoned) -> Claim | None:
 
 
 def _fit_paths(p: Picture, signal: Signal, side: str) -> tuple[Evidence, list[str], list[str]]:
-    keys = ("p05", "p25", "p50", "p75", "p95")
-    if side != "reference":
-        at = f"signals.{signal.in_telemetry}"
-        return p.telemetry, [f"{at}.{side}.{k}" for k in keys], [f"{at}.current.{k}" for k in keys]  # type: ignore[return-value]
-    at = f"detections.{signal.in_alert}"
-    return p.alert, [f"{at}.reference.{k}" for k in keys], [f"{at}.current.{k}" for k in keys]  # type: ignore[return-value]
+    """The evidence to read from, and the paths of both lists of quantiles; the newer may stand in the alert."""
+    keys, alerted = ("p05", "p25", "p50", "p75", "p95"), f"detections.{signal.in_alert}"
+    if side == "reference":
+        return p.alert, [f"{alerted}.reference.{k}" for k in keys], [f"{alerted}.current.{k}" for k in keys]  # type: ignore[return-value]
+    at = f"signals.{signal.in_telemetry}"
+    since = f"{at}.current" if p.sides(signal)[2] == "telemetry" else f"{_alert_id(p)}:{alerted}.current"
+    return p.telemetry, [f"{at}.{side}.{k}" for k in keys], [f"{since}.{k}" for k in keys]  # type: ignore[return-value]
 
 
 def _one_value(p: Picture, r: Reasoned) -> Claim | None:
