@@ -24,6 +24,9 @@ QUIET = -9.0
 """Log evidence of a window that did not pass the screen: it adds nothing to the sum."""
 
 
+LOGS = np.log(np.maximum(np.arange(255 * (1 << (LEVELS - 1)) + 1), 1))
+
+
 class Ref(NamedTuple):
     """What the reference says. T bins, C columns, V of them numbers, K seasonal bins."""
 
@@ -34,6 +37,8 @@ class Ref(NamedTuple):
     ranged: np.ndarray  # u1[C] whether first and last proper bin lie outside the reference's range
     value_row: np.ndarray  # i8[C] row of the column in X, or -1
     p: np.ndarray  # f8[T] shares of the reference
+    log_p: np.ndarray  # f8[T]
+    logs: np.ndarray  # f8 logarithms of all counts a window can hold
     season: np.ndarray  # i8[C] offset of the column's bins in `cell`, or -1
     cell: np.ndarray  # f4[CELLS, K] shares per hour of day and day type
     deff: np.ndarray  # f8[LEVELS, C] design effect of a window of 2**k blocks

@@ -14,7 +14,8 @@ from detectors.base import Detector, Finding, Learned
 class Averaged(Detector):
     """A detector fed with means over as many rows as the design effect says carry one row's worth of news.
 
-    Independent rows go one by one. Values are scaled by the reference (mean 0, standard deviation 1 of those means).
+    Independent rows go one by one, or `least` at a
+    time. Values are scaled by the reference (mean 0, standard deviation 1 of those means).
     """
 
     reads = "values"
@@ -22,7 +23,7 @@ class Averaged(Detector):
     def __init__(self, learned: Learned, arl: float = 1e6):
         values = learned.values[np.isfinite(learned.values)]
         deff = float(learned.deff.max()) if len(learned.deff) else 1.0
-        self.stride = int(min(max(round(deff), 1), 2_000))
+        self.stride = int(min(max(round(deff), learned.least), 2_000))
         self.mean = float(values.mean()) if len(values) else 0.0
         # A mean over `stride` rows that are worth stride / deff rows.
         spread = float(values.std()) * math.sqrt(min(deff / self.stride, 1.0)) if len(values) else 1.0
@@ -44,18 +45,29 @@ class Averaged(Detector):
         """One (averaged) value in the signal's own units."""
 
     def update(self, data: np.ndarray) -> Finding | None:
-        found = None
-        for value in data.tolist():
-            if value != value or value in (float("inf"), float("-inf")):
-                continue
-            self.rows += 1
-            self.pending += value
-            self.held += 1
-            if self.held < self.stride:
-                continue
-            mean, self.pending, self.held = self.pending / self.held, 0.0, 0
+        values = data[np.isfinite(data)]
+        first = self.rows - self.held
+        means = values.tolist() if self.stride == 1 else self._means(values)
+        end, found = self.rows + len(values), None
+        for n, mean in enumerate(means, 1):
+            self.rows = first + n * self.stride
             found = self.take(mean) or found
+        self.rows = end
         return found
+
+    def _means(self, values: np.ndarray) -> list[float]:
+        """Means of every full run of `stride` values; what is left over waits."""
+        need = self.stride - self.held
+        if len(values) < need:
+            self.pending += float(values.sum())
+            self.held += len(values)
+            return []
+        count = (len(values) - need) // self.stride
+        full = values[need : need + count * self.stride].reshape(count, self.stride).mean(axis=1)
+        first = (self.pending + float(values[:need].sum())) / self.stride
+        rest = values[need + count * self.stride :]
+        self.pending, self.held = float(rest.sum()), len(rest)
+        return [first, *full.tolist()]
 
     def snapshot(self) -> dict[str, Any]:
         return {"rows": self.rows, "pending": self.pending, "held": self.held, **self.inner()}

@@ -30,6 +30,8 @@ class Learned(Struct, kw_only=True):
     values: np.ndarray
     deff: np.ndarray
     worth: float
+    least: int = 1
+    """Rows that value detectors average at least."""
 
     def deff_of(self, rows: float) -> float:
         """Design effect of a window of `rows` rows."""

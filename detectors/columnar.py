@@ -25,25 +25,34 @@ def rows_of_arrow(payload: bytes) -> list[tuple[str, Rows]]:
 
     try:
         with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
-            table = reader.read_all()
+            batches = list(reader)
+            table = batches[0] if len(batches) == 1 else pa.Table.from_batches(batches, reader.schema).combine_chunks()
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"not an Arrow IPC stream: {str(error)[:200]}") from None
-    if "at" not in table.column_names:
-        raise ValueError(f"the Arrow batch has no column 'at' (it has {', '.join(table.column_names[:20])})")
+    names = table.schema.names
+    if "at" not in names:
+        raise ValueError(f"the Arrow batch has no column 'at' (it has {', '.join(names[:20])})")
     if not table.num_rows:
         return []
-    columns = {name: table.column(name).combine_chunks() for name in table.column_names}
+    columns = {name: flat(table.column(i)) for i, name in enumerate(names)}
     rows = _rows(columns, table.num_rows)
     versions = columns.get("version")
     if versions is None:
         return [("", rows)]
     coded = column_of(versions)
+    if isinstance(coded, Coded) and len(coded.levels) == 1 and not (coded.index < 0).any():
+        return [(coded.levels[0], rows)]
     names = coded.listed() if isinstance(coded, Coded) else [str(v) for v in listed_numbers(coded)]
     found = dict.fromkeys(names)
     if len(found) == 1:
         return [(names[0] or "", rows)]
     which = np.array([list(found).index(name) for name in names])
     return [(name or "", rows.take(np.flatnonzero(which == i))) for i, name in enumerate(found)]
+
+
+def flat(column: Any) -> Any:
+    """One array of a column that may be in chunks."""
+    return column.combine_chunks() if hasattr(column, "combine_chunks") else column
 
 
 def listed_numbers(values: np.ndarray) -> list[Any]:
@@ -70,9 +79,15 @@ def _rows(columns: dict[str, Any], count: int) -> Rows:
     errors = columns.get("error")
     ids = columns.get("id")
     return Rows(
-        at=_times(columns["at"]), ids=[""] * count if ids is None else [i or "" for i in ids.to_pylist()], columns=made,
+        at=_times(columns["at"]), ids=[""] * count if ids is None else texts(ids), columns=made,
         errors=None if errors is None else np.array([float(bool(e)) for e in errors.to_pylist()]),
     )  # fmt: skip
+
+
+def texts(column: Any) -> list[str]:
+    """Ids as texts; "" for null."""
+    found = column.to_pylist()
+    return ["" if i is None else str(i) for i in found] if column.null_count or not isinstance(found[0], str) else found
 
 
 def _times(column: Any) -> np.ndarray:
@@ -81,7 +96,7 @@ def _times(column: Any) -> np.ndarray:
     if kinds.is_timestamp(column.type):
         at = column.cast("timestamp[us]").cast("int64").to_numpy(zero_copy_only=False) / 1e6
     elif kinds.is_floating(column.type) or kinds.is_integer(column.type):
-        at = column.cast("float64").to_numpy(zero_copy_only=False)
+        at = column_of(column)
     else:
         raise ValueError(f"column 'at' is {column.type}: send a timestamp, or epoch seconds as a number")
     at = np.asarray(at, dtype=np.float64)
@@ -96,12 +111,15 @@ def column_of(column: Any) -> Any:
     import pyarrow.types as kinds
 
     kind = column.type
+    if kinds.is_float64(kind) and not column.null_count:
+        return column.to_numpy()
     if kinds.is_floating(kind) or kinds.is_integer(kind):
         return np.asarray(column.cast("float64", safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
     if kinds.is_string(kind) or kinds.is_large_string(kind):
         column = column.dictionary_encode()
         kind = column.type
     if kinds.is_dictionary(kind) and not pa.types.is_floating(kind.value_type):
-        index = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        index = column.indices if not column.null_count else column.indices.fill_null(-1)
+        index = index.to_numpy(zero_copy_only=False)
         return Coded(column.dictionary.to_pylist(), np.asarray(index, dtype=np.int64))
     return column.to_pylist()

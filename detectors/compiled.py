@@ -77,6 +77,25 @@ class Compiled:
         self.shown_sizes = np.array([len(s) for s in self.shown], np.int64)
         self.shown_off = np.concatenate([[0], np.cumsum(self.shown_sizes)]).astype(np.int64)
         self.shown_counts = np.array([n for s in self.shown for n in s])
+        rows = np.repeat([sum(s) + 0.5 * len(s) for s in self.shown], self.shown_sizes) if self.shown else _EMPTY
+        self.shown_share = (self.shown_counts + 0.5) / rows
+        self.shown_log, self.shown_held = np.log(self.shown_share), self.shown_counts > 0
+        self.shown_inverse = np.array([1 / max(sum(s), 1) if sum(s) else 0.0 for s in self.shown])
+        ends = self.shown_off.tolist()
+        self.told = [
+            (
+                c,
+                column.signal,
+                ends[c],
+                ends[c + 1],
+                self.row.get(column.signal, -1),
+                self.shown_cuts[c],
+                column.bins.levels,
+            )
+            for c, column in enumerate(self.columns)
+            if column.family != "relation"
+        ]
+        """What a closed window tells of each column."""
 
     def joined(self, flat: np.ndarray) -> np.ndarray:
         """Flat counts of all columns in the shown bins."""
@@ -101,7 +120,7 @@ class Compiled:
         return weight
 
     def _ref(self, options: Options) -> Any:
-        from detectors.arrays import CELLS, Ref
+        from detectors.arrays import CELLS, LOGS, Ref
 
         columns = self.columns
         share = [(np.array(c.counts) + 0.5) / (sum(c.counts) + 0.5 * c.bins.size) for c in columns]
@@ -121,19 +140,29 @@ class Compiled:
         quality = float("quality" in options.watches("quality"))
         numbers = [columns[i] for i in self.number]
         return Ref(
-            self.off, np.array([GROUP[c.family] for c in columns], np.int64), self.importance,
+            self.off,
+            np.array([GROUP[c.family] for c in columns], np.int64),
+            self.importance,
             quality * np.where(feature, 1 / (2 * max(feature.sum(), 1)), 0.0),
             np.array([c.bins.kind == "number" and len(c.bins.cuts) > 3 for c in columns], np.uint8),
             np.array([self.row.get(c.signal, -1) for c in columns], np.int64),
-            np.concatenate(share) if share else _EMPTY, np.array([place.get(c.signal, -1) for c in columns], np.int64),
-            np.ascontiguousarray(cell), np.ascontiguousarray(self.deff),
+            np.concatenate(share) if share else _EMPTY,
+            np.log(np.concatenate(share)) if share else _EMPTY,
+            LOGS,
+            np.array([place.get(c.signal, -1) for c in columns], np.int64),
+            np.ascontiguousarray(cell),
+            np.ascontiguousarray(self.deff),
             np.array([c.deff_special for c in columns]).transpose(1, 2, 0).copy(),
             np.array([c.expected_special for c in columns]).T.copy(),
             np.array([special_worth(c) for c in columns]).T.copy(),
-            np.array([max(sum(c.counts) / c.whole, 1.0) for c in columns]), np.array([self.reference.rate]),
+            np.array([max(sum(c.counts) / c.whole, 1.0) for c in columns]),
+            np.array([self.reference.rate]),
             np.array([c.clip for c in numbers]).T.reshape(2, len(numbers)).copy(),
-            np.array([c.step for c in columns]).T.copy(), np.array(self.reference.gap), uses, self._clock(),
-        )  # fmt: skip
+            np.array([c.step for c in columns]).T.copy(),
+            np.array(self.reference.gap),
+            uses,
+            self._clock(),
+        )
 
     def _filled(self, found: np.ndarray, row: int) -> np.ndarray:
         """Residuals, those that lack an input filled by the reference's deciles in turn: nulls are told as nulls."""

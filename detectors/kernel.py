@@ -12,6 +12,9 @@ from numba import njit
 
 from detectors.arrays import CELLS, COARSE, FINE, GROUPS, LEVELS, LONG, QUIET, RING, SAMPLE, SPECIALS
 
+LEAST = 5.0
+"""Windows whose best alternative gains fewer nats than this, beyond what chance gives its bins, are not weighed."""
+
 
 @njit(cache=True, nogil=True)
 def bin_numbers(values, cuts, cut_off, null, out):
@@ -47,12 +50,13 @@ def log_evidence(counts, share, first, bins, rows, scale, m):
     against the posterior predictive of the reference, which is worth `m` rows. Source: Shin, Ramdas and Rinaldo
     (2023), "E-detectors: a nonparametric framework for sequential change detection", with a Bayes-factor increment.
     """
-    half = 0.0
+    half, held = 0.0, 0
     for b in range(bins):
         c = counts[first + b]
         if c > 0:
+            held += 1
             half += c * math.log(c / (rows * share[b]))
-    if half * scale < 4.0:
+    if half * scale < LEAST + 0.5 * held:
         return QUIET
     n = rows * scale
     base = -rising(m + 0.5 * bins, n)
@@ -105,19 +109,11 @@ def step_evidence(error, scale, freedom):
 
 
 @njit(cache=True, nogil=True)
-def scale_of(ref, state, k, c, span, block_rows):
-    """Effective rows per row of the window at level k. Rows that came faster than in the reference count less."""
-    rows = state.sum_rows[k]
-    d = ref.deff[k, c]
-    scale = 1.0 / d
-    rate = ref.rate[0]
-    if d > 2.0 and rate > 0.0:
-        usual = rate * span
-        if usual < rows:
-            blocks = max(usual / block_rows, 1.0)
-            level = min(int(math.log2(blocks)), k)
-            scale = min(scale, usual / (rows * ref.deff[level, c]))
-    return scale
+def scale_of(deff, k, c, rows, usual, block_rows):
+    """Effective rows per row of a window at level k, in whose time `usual` rows are usual: faster ones count less."""
+    blocks = max(usual / block_rows, 1.0)
+    level = min(int(math.log2(blocks)), k)
+    return min(1.0 / deff[k, c], usual / (rows * deff[level, c]))
 
 
 @njit(cache=True, nogil=True)
@@ -138,7 +134,7 @@ def season_share(ref, state, k, c, share):
 
 @njit(cache=True, nogil=True)
 def column_evidence(ref, state, k, c, scale, share):
-    """Log evidence of one column's window at level k."""
+    """Log evidence of one column's window at level k that passed the screen, or that has a season."""
     first, bins = ref.off[c], ref.off[c + 1] - ref.off[c]
     rows = state.sum_rows[k]
     if ref.season[c] < 0:
@@ -150,24 +146,46 @@ def column_evidence(ref, state, k, c, scale, share):
 
 
 @njit(cache=True, nogil=True)
-def specials(ref, state, k, c, scale):
+def special_evidence(ref, kind, k, c, hits, rows, scale):
     """Log evidence that nulls, unseen values, or values out of range or far off it became more frequent."""
-    first, last = ref.off[c], ref.off[c + 1]
-    rows = state.sum_rows[k]
-    for kind in range(SPECIALS):
-        if kind < 2:
-            hits = state.sums[k, last - 2 + kind]
-        elif ref.ranged[c]:
-            hits = state.sums[k, first] + state.sums[k, last - 3]
-            if kind == 2:
-                hits += state.sums[k, first + 1] + state.sums[k, last - 4]
-        else:
-            hits = 0
-        found = QUIET
-        if hits > 0:
-            by = min(1.0 / ref.deff_special[kind, k, c], scale * ref.deff[k, c])
-            found = log_evidence_rate(float(hits), float(rows), ref.p_special[kind, c], by, ref.m_special[kind, c])
-        state.special[kind, k, c] = found
+    by = min(1.0 / ref.deff_special[kind, k, c], scale * ref.deff[k, c])
+    return log_evidence_rate(float(hits), float(rows), ref.p_special[kind, c], by, ref.m_special[kind, c])
+
+
+@njit(cache=True, nogil=True)
+def test_level(ref, state, k, span, share, block_rows):
+    """Evidence of every column at level k. Most windows are told from their counts not to be worth weighing."""
+    sums, rows, off, season = state.sums[k], state.sum_rows[k], ref.off, ref.season
+    log_p, logs, uses, ranged, deff = ref.log_p, ref.logs, ref.uses, ref.ranged, ref.deff
+    evidence, special = state.evidence[k], state.special
+    usual = ref.rate[0] * span
+    faster = 0.0 < usual < rows
+    log_rows = rows * logs[rows]
+    for c in range(off.shape[0] - 1):
+        first, last = off[c], off[c + 1]
+        scale = 1.0 / deff[k, c]
+        if faster and deff[k, c] > 2.0:
+            scale = scale_of(deff, k, c, rows, usual, block_rows)
+        if uses[0, c]:
+            evidence[c] = QUIET
+            if season[c] >= 0:
+                evidence[c] = column_evidence(ref, state, k, c, scale, share)
+            else:
+                half, held = -log_rows, 0
+                for t in range(first, last):
+                    count = sums[t]
+                    if count > 0:
+                        held += 1
+                        half += count * (logs[count] - log_p[t])
+                if half * scale >= LEAST + 0.5 * held:
+                    evidence[c] = column_evidence(ref, state, k, c, scale, share)
+        far = sums[first] + sums[last - 3] if ranged[c] else 0
+        outside = far + (sums[first + 1] + sums[last - 4] if ranged[c] else 0)
+        for kind in range(SPECIALS):
+            hits = sums[last - 2 + kind] if kind < 2 else outside if kind == 2 else far
+            special[kind, k, c] = QUIET
+            if hits > 0:
+                special[kind, k, c] = special_evidence(ref, kind, k, c, hits, rows, scale)
 
 
 @njit(cache=True, nogil=True)
@@ -371,11 +389,7 @@ def test_block(ref, state, share, block_rows):
         else:
             begin = state.long_time[(state.blocks[0] // COARSE - length // COARSE) % LONG]
         span = state.ring_time[1, newest] - begin
-        for c in range(ref.off.shape[0] - 1):
-            scale = scale_of(ref, state, k, c, span, block_rows)
-            if ref.uses[0, c]:
-                state.evidence[k, c] = column_evidence(ref, state, k, c, scale, share)
-            specials(ref, state, k, c, scale)
+        test_level(ref, state, k, span, share, block_rows)
     test_steps(ref, state)
     sum_evidence(ref, state)
 

@@ -17,7 +17,7 @@ from detectors.clock import Clock
 from detectors.compiled import Compiled
 from detectors.options import Options
 from detectors.reaction import Fact, Reaction
-from detectors.rows import Rows, joined, listed, probability, rows_of
+from detectors.rows import Rows, joined, listed, predicted, probability, rows_of
 from detectors.served import Memory, Served
 from detectors.watch import BLOCK, Calm, Watch
 
@@ -117,20 +117,17 @@ class Model:
         """Rows of one version that came in columns, in the order they arrived."""
         keep = self.clock.admit_rows(rows.at)
         self._clock_moved(reaction)
-        known = self.memory
-        seen = [i in known for i in rows.ids] if any(rows.ids[:1]) else []
-        if any(seen):
-            self.duplicates += sum(seen)
-            keep &= ~np.array(seen)
+        twice = self.memory.known(rows.ids)
+        self.duplicates += len(twice)
+        keep[twice] = False
         if not keep.all():
             rows = rows.take(np.flatnonzero(keep))
         if not len(rows):
             return
         version = self._version(name, reaction)
         said = rows.columns.get("prediction")
-        self._remember(
-            version, rows.at, rows.ids, rows.columns.get("score"), None if said is None else listed(said, len(rows))
-        )
+        said = None if said is None else listed(said, len(rows))
+        self._remember(version, rows.at, rows.ids, rows.columns.get("score"), said)
         if version.pending:
             version.parts.append(rows_of(version.pending))
             version.pending = []
@@ -369,7 +366,7 @@ class Model:
 
 
 def _said(event: InferenceServed) -> Any:
-    from detectors.rows import predicted
-
+    if event.prediction is None and not isinstance(event.score, dict):
+        return None
     said = predicted(event)
     return said if isinstance(said, str | bool | int | float) or said is None else str(said)

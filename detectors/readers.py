@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from detectors.base import Detector, Finding, Learned, load
+from detectors.base import BLOCK, Detector, Finding, Learned, load
 from detectors.windowed import WindowRule
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Readers:
         hourly = np.array(column.hourly) - mean if column.hourly else None
         if std > 0:
             learned = Learned(counts=np.zeros(0), values=np.array([mean - std, mean + std]), deff=np.array(column.deff),
-                              worth=float(self.compiled.ref.m[c]))  # fmt: skip
+                              worth=float(self.compiled.ref.m[c]), least=BLOCK)  # fmt: skip
             row = self.compiled.row[column.signal]
             self.values.append((c, row, name, made(learned, options.arl_blocks), hourly))
 

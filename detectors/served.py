@@ -44,6 +44,18 @@ class Memory:
     def __contains__(self, name: str) -> bool:
         return name in self.slots or name in self.labelled
 
+    def known(self, ids: list[str]) -> list[int]:
+        """Positions of ids that are here already, or twice in the list; usually none, and quickly told."""
+        if self.slots.keys().isdisjoint(ids) and self.labelled.keys().isdisjoint(ids) and len(set(ids)) == len(ids):
+            return []
+        seen: set[str] = set()
+        found = []
+        for i, name in enumerate(ids):
+            if name and (name in self or name in seen):
+                found.append(i)
+            seen.add(name)
+        return found
+
     def keep(self, ids: list[str], at: np.ndarray, version: str, scores: Any, said: Any) -> None:
         """Remember predictions of one version; `scores` (numbers or None) and `said` may be None altogether."""
         count = len(ids)
@@ -54,30 +66,37 @@ class Memory:
             ids, at = ids[cut], at[cut]
             scores, said = (None if v is None else v[cut] for v in (scores, said))
             count = self.size
-        slots = (self.head + np.arange(count)) % self.size
-        self._drop(slots.tolist())
-        self.head = int((self.head + count) % self.size)
         if version not in self.versions:
             self.versions.append(version)
-        self.at[slots], self.which[slots] = at, self.versions.index(version)
-        self.score[slots] = np.nan if scores is None else np.array(scores, dtype=np.float64)
-        for slot, name in zip(slots.tolist(), ids, strict=True):
-            self.names[slot] = name
-            if name:
-                self.slots[name] = slot
+        which = self.versions.index(version)
+        done = 0
+        while done < count:  # once, or twice around the end of the ring
+            first = self.head
+            last = min(first + count - done, self.size)
+            part = slice(done, done + last - first)
+            self._put(
+                first, last, ids[part], at[part], which, *(None if v is None else v[part] for v in (scores, said))
+            )
+            done += last - first
+            self.head = last % self.size
+
+    def _put(self, first: int, last: int, ids: list[str], at: np.ndarray, which: int, scores: Any, said: Any) -> None:
+        slots = self.slots
+        for slot, name in enumerate(self.names[first:last], first):
+            if name and slots.get(name) == slot:
+                del slots[name]
+        if self.said:
+            for slot in range(first, last):
+                self.said.pop(slot, None)
+        self.names[first:last] = ids
+        slots.update(zip(ids, range(first, last), strict=True))
+        slots.pop("", None)
+        self.at[first:last], self.which[first:last] = at, which
+        self.score[first:last] = np.nan if scores is None else np.array(scores, dtype=np.float64)
         if said is not None:
-            for slot, value in zip(slots.tolist(), said, strict=True):
+            for slot, value in enumerate(said, first):
                 if value is not None:
                     self.said[slot] = value
-
-    def _drop(self, slots: list[int]) -> None:
-        for slot in slots:
-            name = self.names[slot]
-            if name and self.slots.get(name) == slot:
-                del self.slots[name]
-        if self.said:
-            for slot in slots:
-                self.said.pop(slot, None)
 
     def take(self, name: str) -> Served | None:
         """The prediction of this id, once."""
@@ -97,17 +116,23 @@ class Memory:
 
     def _grow(self) -> None:
         """Twice the places, the oldest first."""
-        order = [(self.head + i) % self.size for i in range(self.size)]
         extra = min(self.size, max(self.room() - self.size, 1))
-        place = {slot: i for i, slot in enumerate(order)}
-        self.said = {place[slot]: value for slot, value in self.said.items()}
-        self.names = [self.names[i] for i in order] + [""] * extra
-        self.at = np.concatenate([self.at[order], np.zeros(extra)])
-        self.score = np.concatenate([self.score[order], np.full(extra, np.nan)])
-        self.which = np.concatenate([self.which[order], np.zeros(extra, np.int16)])
-        live = set(self.slots)
-        self.slots = {name: slot for slot, name in enumerate(self.names) if name in live}
+        if self.head:
+            self._unroll()
+        self.names += [""] * extra
+        self.at = np.concatenate([self.at, np.zeros(extra)])
+        self.score = np.concatenate([self.score, np.full(extra, np.nan)])
+        self.which = np.concatenate([self.which, np.zeros(extra, np.int16)])
         self.head, self.size = self.size, self.size + extra
+
+    def _unroll(self) -> None:
+        """Let the oldest be the first."""
+        order = np.roll(np.arange(self.size), -self.head)
+        place = {slot: i for i, slot in enumerate(order.tolist())}
+        self.names = [self.names[i] for i in order.tolist()]
+        self.slots = {name: place[slot] for name, slot in self.slots.items()}
+        self.said = {place[slot]: value for slot, value in self.said.items()}
+        self.at, self.score, self.which = self.at[order], self.score[order], self.which[order]
 
     def snapshot(self, array: Any) -> list[Any]:
         """Plain data; `array` packs a numpy array."""
