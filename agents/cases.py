@@ -166,7 +166,9 @@ def _roles(schema: dict[str, Any]) -> dict[tuple[str, str], Role]:
     found: dict[tuple[str, str], Role] = {}
     for row in schema.get("metrics") or ():
         name = str(row.get("name", ""))
-        role = role_described(name, str(row.get("description", "")), str(row.get("worse", "")), str(row.get("unit", "")))
+        role = role_described(
+            name, str(row.get("description", "")), str(row.get("worse", "")), str(row.get("unit", ""))
+        )
         for kind in row.get("of") or ("",):
             found[name, str(kind).replace(" ", "_")] = role
         found.setdefault((name, ""), role)
@@ -182,7 +184,9 @@ def _telemetry(path: Path, nodes: dict[str, dict[str, Any]], roles: dict[tuple[s
             continue
         grid = row if "at" in row else grids.get(str(row.get("grid")))
         if grid is None or len(grid.get("at", ())) != len(row["value"]):
-            raise ValueError(f"{path.parent.name}/{path.name}:{number}: its times are missing or as many as its values are not")
+            raise ValueError(
+                f"{path.parent.name}/{path.name}:{number}: its times are missing or as many as its values are not"
+            )
         at = np.array(grid["at"], float)
         value = np.array([math.nan if v is None else v for v in row["value"]], float)
         n = np.broadcast_to(np.asarray(grid.get("n", 1), float), at.shape)

@@ -28,8 +28,6 @@ CHANGE_DECAY, NEAR, LOGGED_LATE = 3 * HOUR, 12 * HOUR, 1.5 * HOUR
 class Weights(NamedTuple):
     """What speaks for a typed cause, in nats; the same for every tenant."""
 
-    calm_own: float = -3.0
-    """None of the telling signs shows at a node where they can be seen."""
     blind_own: float = -1.5
     """The telling signs cannot be seen."""
     moved_calm: float = 0.6
@@ -167,7 +165,7 @@ def _scored(case: Case, signs: Mapping[str, Mapping[str, Sign]], edges: list[tup
         own = _own(shown, fault, kind, generic, c, w)
         if node == target:
             fits = _fits(case, fault, kind, target)
-            relay = c.target_relay if fits else w.wrong_alert
+            relay = max(relay, 0.0) + c.target_relay if fits else w.wrong_alert
             if fits and _alerts(case, target, fault.own):
                 own = max(own, w.at_target - w.moved_calm * _held(shown, fault.calm))
         factors[node] = Factors(s, own, relay)
@@ -209,7 +207,7 @@ def _own(shown: Mapping[str, Sign], fault: Fault, kind: str, generic: bool, c: C
         seen = [s.nats for s in shown.values()]
         return max(_mean(seen), c.culprit_floor) if seen else c.unseen_culprit
     seen = evidence(shown, fault.own)
-    own = max(_mean(seen), w.calm_own) if seen else w.blind_own
+    own = max(_mean(seen), fault.quiet) if seen else w.blind_own
     return own - w.moved_calm * _held(shown, fault.calm)
 
 
@@ -239,7 +237,12 @@ def _extra(case: Case, fault: Fault, kinds: Mapping[str, str]) -> list[tuple[str
         for e in case.edges:
             if kinds.get(e.source) == "feature_view":
                 fed.setdefault(e.target, set()).add(e.source)
-        return [(e.source, view, 0.6) for e in case.edges if kinds.get(e.source) == "feature_store" for view in fed.get(e.target, ())]
+        return [
+            (e.source, view, 0.6)
+            for e in case.edges
+            if kinds.get(e.source) == "feature_store"
+            for view in fed.get(e.target, ())
+        ]
     return []
 
 

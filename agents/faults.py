@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-
 CODES = {
     "sentinel_default": "D1",
     "schema_change": "D2",
@@ -52,6 +51,8 @@ class Fault(NamedTuple):
     prior: float = 0.0
     spared: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - a NamedTuple's default is never written to
     """kind -> roles that it leaves alone downstream."""
+    quiet: float = -3.0
+    """Nats when none of the telling signs shows: little against a kind that may touch one slice only."""
 
 
 _SCORES = ("score_mean", "score_high", "psi", "action_rate")
@@ -81,7 +82,7 @@ FAULTS: tuple[Fault, ...] = (
           | {"feature_job": ("rows_in+", "rows_out+")}, ("status+", "rows_in"), 0.0),
     Fault("partial_data", ("ingest_job",), ("rows_out-", "status+", "lag+"),
           _data(("rows-", "staleness+", "late_rows+"), ("nulls+", "staleness+", *_MOVED))
-          | {"feature_job": ("rows_in-", "rows_out-", "status+")}, (), 0.0),
+          | {"feature_job": ("rows_in-", "rows_out-", "status+")}, (), 0.0, {}, -1.0),
     Fault("category_encoding", ("source",), ("distinct", "unseen+", "top_share-", "mean"),
           _data(("distinct", "top_share-", "mean"), ("unseen+", "distinct", "top_share-", *_MOVED)),
           ("schema", "rows", "nulls+"), 0.0),
@@ -106,7 +107,7 @@ FAULTS: tuple[Fault, ...] = (
           ("errors+", "latency+"), 0.0),
     Fault("latency_fallback", ("service", "feature_store"), ("latency+", "fallback+"),
           {"service": ("latency+", "fallback+", "quality", "business")}, ("pool_gap+", "version_mix", "store_miss+"), 0.3),
-    Fault("mixed_rollout", ("service",), ("version_mix", "pool_gap+", "errors+"), {"service": ("errors+", *_SERVICE)}, (), 0.0),
+    Fault("mixed_rollout", ("service",), ("version_mix", "pool_gap+"), {"service": ("errors+", *_SERVICE)}, (), 0.0),
     Fault("late_labels", ("label_job",), ("label_count-", "rows_out-", "rows_in-", "status+"),
           {"model": _HURT, "service": ("quality", "business")}, ("base_rate",), 0.0),
     Fault("label_definition", ("label_job",), ("base_rate",), {"model": _HURT, "service": ("quality",)}, ("label_count-",), 0.0),
@@ -117,5 +118,5 @@ FAULTS: tuple[Fault, ...] = (
     Fault("monitor_fault", ("monitor",), ("reference_age", "checks-"), {"feature_view": ("psi+",), "model": ("psi+",)}, (), 0.0,
           {"feature_view": ("mean", "nulls+", "spread", "top_share+", "unseen+"), "model": ("score_mean", "score_high", "action_rate")}),
     Fault("unknown", ("source", "table", "ingest_job", "feature_job", "feature_view", "feature_store", "model", "service",
-          "label_job", "training_job"), (), {}, (), -1.0),
+          "label_job", "training_job"), (), {}, (), -2.5),
 )  # fmt: skip

@@ -115,7 +115,11 @@ def _measure(series: Series, at: float, profile: Any, c: Constants) -> tuple[Rea
     place = np.flatnonzero(recent)[int(np.argmax(sign * z))]
     now = float(series.value[place])
     onset = _onset(series, at, location, scale * max(WILD, s / 3), sign) if s >= 1 else None
-    quiet = np.abs(past - location) / scale if not role.direction else np.clip(role.direction * (past - location) / scale, 0, None)
+    quiet = (
+        np.abs(past - location) / scale
+        if not role.direction
+        else np.clip(role.direction * (past - location) / scale, 0, None)
+    )
     return Reading(series, s, sign, location, now, onset, 0.0, float(series.at[place]), scale), quiet
 
 
@@ -130,7 +134,9 @@ def _stepped(series: Series, at: float, c: Constants) -> Reading:
     place = int(changed[-1])
     onset = (float(t[place]) + float(t[place + 1])) / 2
     sign = 1 if value[place + 1] > value[place] else -1
-    return Reading(series, 20.0, sign, float(value[place]), float(value[place + 1]), onset, 0.0, float(t[place + 1]), 1.0)
+    return Reading(
+        series, 20.0, sign, float(value[place]), float(value[place + 1]), onset, 0.0, float(t[place + 1]), 1.0
+    )
 
 
 def _sampling(share: float, rows: float, largest: float) -> float:

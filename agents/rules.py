@@ -314,7 +314,11 @@ def _quality_fell(p: Picture, r: Reasoned) -> Claim | None:
         if before.get(key) is None or now.get(key) is None:
             continue
         d, e = _draft(p, found), found.id
-        at = f"signals.{signal.in_telemetry}.healthy" if source == "telemetry" else f"detections.{signal.in_alert}.reference"
+        at = (
+            f"signals.{signal.in_telemetry}.healthy"
+            if source == "telemetry"
+            else f"detections.{signal.in_alert}.reference"
+        )
         then = at.removesuffix("healthy").removesuffix("reference") + "current"
         name = _named(signal, d)
         text = f"{name[0].upper()}{name[1:]}, as labels show it, went from {d.number(e, f'{at}.{key}', '.3f')}"
