@@ -37,9 +37,10 @@ class Type:
 
 _STEP, _RUN = {"step": 1.0}, {"per-run": 1.0}
 _SCORE = {("model", "score_mean"): 3, ("model", "score_psi_7d"): 3, ("model", "action_rate"): 2,
-         ("model", "quality"): 2}
+          ("model", "quality"): 2, ("service", "served_quality"): 3, ("service", "business"): 1}
 _VIEW_PSI = {("feature_view", "psi_7d"): 1.5, ("feature_view", "mean"): 1}
 _Q = {("model", "quality"): 3, ("model", "calibration"): 2}
+_TOLD = _Q | {("service", "served_quality"): 1.5}
 _SERVED = {("service", "served_quality"): 3, ("service", "business"): 1}
 
 TYPES: dict[str, Type] = {kind.id: kind for kind in (
@@ -86,7 +87,7 @@ TYPES: dict[str, Type] = {kind.id: kind for kind in (
          {("service", "action_rate"): 3, ("service", "served_quality"): 2, ("service", "business"): 1},
          ("ROLLBACK_CONFIG",), (), ("RETRAIN",), 3, ranges={"action": (0.02, 2.0)}),
     Type("M3", "retraining_dead", "M", {"training_job": 1}, {"ramp": 1.0}, 0.0, "old", 0.35, ("run", "infra"),
-         _Q, ("FIX_TRAINING", "RETRAIN"), (), ("ROLLBACK_MODEL",), 3, labels=True, ranges={"decay": (0.02, 0.8)}),
+         _TOLD, ("FIX_TRAINING", "RETRAIN"), (), ("ROLLBACK_MODEL",), 3, labels=True, ranges={"decay": (0.02, 0.8)}),
     Type("M4", "threshold_change", "M", {"model": 1}, _STEP, 0.0, "own", 0.0, ("flag", "registry"),
          {("model", "action_rate"): 3, ("service", "action_rate"): 1.5}, ("ROLLBACK_CONFIG",), ("ACCEPT",),
          ("RETRAIN",),
@@ -113,7 +114,8 @@ TYPES: dict[str, Type] = {kind.id: kind for kind in (
          _SCORE | {("feature_view", "psi_7d"): 1}, ("RETRAIN",), ("ADD_SEGMENT",), ("ROLLBACK_MODEL",), 2.5,
          ranges={"growth": (0.05, 2.0)}),
     Type("W2", "concept_drift", "W", {"model": 1}, {"ramp": 0.5, "step": 0.5}, 0.4, "never", 1.0, (),
-         _Q, ("RETRAIN", "RULE"), ("FALLBACK",), ("ROLLBACK_MODEL",), 3, labels=True, ranges={"concept": (0.02, 0.7)}),
+         _TOLD, ("RETRAIN", "RULE"), ("FALLBACK",), ("ROLLBACK_MODEL",), 3, labels=True,
+         ranges={"concept": (0.02, 0.7)}),
     Type("W3", "season", "W", {"source": 1}, {"s-curve": 1.0}, 0.0, "never", 1.0, (),
          _SCORE | {("service", "qps"): 1, ("table", "rows"): 0.5, ("feature_view", "mean"): 1}, ("NOTHING",), (), (),
          2.7,

@@ -67,7 +67,7 @@ def background(seed: int, graph: Graph, start: float, end: float) -> list[Change
     random = stream(seed, "background-changes")
     nodes = list(graph.nodes.values())
     weights = np.array([_BUSY[node.kind] for node in nodes])
-    rate = sum(random.uniform(0.5, 3) for _ in range(2 + len(nodes) // 70))
+    rate = sum(random.uniform(0.5, 3) for _ in range(3 + len(nodes) // 60))
     count = int(random.poisson(rate * (end - start) / DAY))
     picked = random.choice(len(nodes), count, p=weights / weights.sum())
     at = np.sort(random.uniform(start, end, count))
@@ -136,7 +136,8 @@ def _decoys(
     culprit: Change | None,
 ) -> list[Change]:
     count = 1 + int(random.poisson(2.5))
-    begin, after = max(onset - 6 * HOUR, alert_at - 10 * DAY), random.random() < 0.5
+    begin = max(onset - 6 * HOUR, alert_at - 10 * DAY)
+    after = random.uniform(0.4, 1.0) if random.random() < 0.6 else 0.0  # share of decoys nearer to the alert
     pivot = culprit.at if culprit else onset
     ancestors = [graph.nodes[name] for name in graph.reach(target, up=True) if name not in (target, main.fault.node)]
     places = [graph.nodes[target]] if random.random() < 0.3 else []
@@ -145,10 +146,13 @@ def _decoys(
     everywhere = list(graph.nodes.values())
     weights = np.array([_BUSY[node.kind] for node in everywhere])
     while len(places) < count:
-        places.append(everywhere[int(random.choice(len(everywhere), p=weights / weights.sum()))])
+        if ancestors and random.random() < 0.6:
+            places.append(ancestors[int(random.integers(len(ancestors)))])
+        else:
+            places.append(everywhere[int(random.choice(len(everywhere), p=weights / weights.sum()))])
     planted = []
     for node in places:
-        late = after and random.random() < 0.6
+        late = random.random() < after
         low, high = (pivot, alert_at) if late and pivot < alert_at else (begin, max(begin + 60, min(pivot, alert_at)))
         planted.append(entry(random, node, random.uniform(low, high)))
     return planted

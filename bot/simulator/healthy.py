@@ -105,9 +105,9 @@ class _Maker:
         return self.world.moved(self.node, key, self.t, self.segment, size, column)
 
     def white(self, *shape: int) -> np.ndarray:
-        """Noise of unit scale with strays: two values in a hundred are four times as wide."""
+        """Noise of unit scale with strays: four values in a hundred are three times as wide."""
         noise = self.random.standard_normal((*shape, len(self.t)))
-        return noise * np.where(self.random.random(noise.shape) < 0.02, 4.0, 1.0)
+        return noise * np.where(self.random.random(noise.shape) < 0.04, 3.0, 1.0)
 
     def season(self) -> np.ndarray:
         """Logarithm of traffic over its level: day, week, campaigns, trend."""
@@ -221,7 +221,7 @@ class _Maker:
         top = np.clip(self.move("top", size) * ones, -0.3, 1)
         oov = np.asarray(self.move("oov", size) * ones)
         psi = self.random.chisquare(BINS - 1, (size, len(self.t))) * (1 / (7 * rows) + 1 / rows) * 1.3
-        psi += 0.012 * np.exp(0.6 * self.random.standard_normal((size, len(self.t))))
+        psi += 0.02 * np.exp(0.6 * self.random.standard_normal((size, len(self.t))))
         psi += (wave + drift + shift) ** 2 * np.where(self.world.step(node) >= DAY, 0.6, 1) + 2 * logscale**2
         added = np.clip(top, 0, 1) + oov + np.clip(null - 0.05, 0, 1)
         psi += added * np.log((added + 0.03) / 0.03) + self.move("psi", size)
@@ -284,7 +284,7 @@ class _Maker:
         self.put("score_p95", base * (1 + sd * (2 + z + 0.02 * self.white())))
         weights = np.asarray(self.move("weights"))
         psi = self.random.chisquare(BINS - 1, len(t)) * 1.2 / rows
-        psi += 0.012 * np.exp(0.6 * self.random.standard_normal(len(t))) + (wave + drift + score) ** 2 + weights**2 * 2
+        psi += 0.02 * np.exp(0.6 * self.random.standard_normal(len(t))) + (wave + drift + score) ** 2 + weights**2 * 2
         self.put("score_psi_7d", psi + self.move("psi"))
         action = self.fixed.uniform(-2.2, -0.8)
         self.put(

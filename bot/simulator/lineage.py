@@ -235,6 +235,7 @@ class _Draw:
             if not tenant.batch and random.random() < 0.8:
                 self.edge(store, model, "reads_online")
             models.append(model)
+        fronts: list[Node] = []
         for index in range(services):
             service = self.node(
                 "service",
@@ -251,6 +252,10 @@ class _Draw:
             for model, importance in zip(chosen, weight, strict=True):
                 self.edge(model, service, "serves", float(importance))
             self.edge(store, service, "reads_online")
+            for called in fronts:
+                if random.random() < 1.5 / len(fronts):
+                    self.edge(called, service, "calls", float(random.uniform(0.4, 1.0)))
+            fronts.append(service)
         for index in range(monitors):
             monitor = self.node("monitor", f"drift_monitor_{index + 1}", 3)
             for watched in (models + views)[index::monitors]:

@@ -167,8 +167,11 @@ def _cross(graph: Graph, edge, node: Node, parent: dict[str, float]) -> tuple[di
                 if name in ("loss", "score", "stale_loss", "action", "err", "season")
             }
             return kept | ({"tau": parent["tau"]} if "tau" in parent else {}), edge.importance
-        kept = {name: size for name, size in parent.items() if name in ("lat",)}
-        return kept, 0.7
+        if edge.kind == "calls":
+            names = ("loss", "stale_loss", "action", "err", "lat", "tau")
+            kept = {name: parent[name] * (1 if name == "tau" else edge.importance) for name in names if name in parent}
+            return kept, edge.importance
+        return {name: size for name, size in parent.items() if name == "lat"}, 0.7
     if node.kind in ("training_job", "feature_store", "label_job"):
         return {}, 0.0
     return {name: size for name, size in parent.items() if name not in ("lag",)}, 1.0
