@@ -5,7 +5,7 @@ hour of every second day before that. Of a view's features, drift and skew are k
 would drill down.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -52,8 +52,8 @@ class Case:
 
 def case_of(visible: Visible, budget: int = BUDGET) -> Case:
     """Take from an episode what a folder of about `budget` bytes holds, choosing by what is visible alone."""
-    plain = Case(visible.alert, visible.graph["nodes"], visible.graph["edges"], [], [], visible.schema())
-    changes = [visible.wire_change(change) | {"when": change.at} for change in visible.changes()]
+    plain = outline(visible)
+    changes = plain.changes
     left = budget - 170 * len(changes) - 260 * len(plain.nodes) - 110 * len(plain.edges)
     left = max(left, 0.6 * budget)
     chosen: list[Series] = []
@@ -65,14 +65,19 @@ def case_of(visible: Visible, budget: int = BUDGET) -> Case:
         if left <= 0:
             break
     chosen += _slices(visible, plain, chosen, budget // 8)
-    return Case(plain.alert, plain.nodes, plain.edges, chosen, changes, plain.schema, _runs(visible))
+    return replace(plain, series=chosen, runs=_runs(visible))
+
+
+def outline(visible: Visible) -> Case:
+    """The alert, the graph and the changes of an episode, without its telemetry."""
+    changes = [visible.wire_change(change) | {"when": change.at} for change in visible.changes()]
+    return Case(visible.alert, visible.graph["nodes"], visible.graph["edges"], [], changes, visible.schema())
 
 
 def whole_case(visible: Visible) -> Case:
     """Everything of an episode that has no segment, at full resolution: too large for a folder, good for measuring."""
-    changes = [visible.wire_change(change) | {"when": change.at} for change in visible.changes()]
-    series = [one for node in visible.graph["nodes"] for one in visible.series(node["id"]) if len(one.at)]
-    return Case(visible.alert, visible.graph["nodes"], visible.graph["edges"], series, changes, visible.schema())
+    plain = outline(visible)
+    return replace(plain, series=[one for node in plain.nodes for one in visible.series(node["id"]) if len(one.at)])
 
 
 def thinned(series: Series, alert_at: float) -> Series:

@@ -11,7 +11,9 @@ def service(maker) -> np.ndarray:
     calls = maker.traffic(tenant.peak * 0.5, move("season")) + 5
     common(maker, calls)
     base = maker.fixed.uniform(0, 0.005)
-    maker.put("fallback_rate", maker.rate(base * np.exp(0.3 * smooth(white(), 0.6)), calls, np.clip(move("fallback"), 0, 1)))
+    maker.put(
+        "fallback_rate", maker.rate(base * np.exp(0.3 * smooth(white(), 0.6)), calls, np.clip(move("fallback"), 0, 1))
+    )
     cache = maker.fixed.uniform(0.6, 0.98)
     cached = np.clip(cache + (1 - cache) * np.clip(move("cache"), 0, 1) + 0.006 * smooth(white(), 0.7), 0, 1)
     maker.put("cache_hit", cached)
@@ -55,7 +57,10 @@ def common(maker, calls: np.ndarray) -> None:
     fast = 1 - 0.3 * np.clip(move("cache"), 0, 1)
     maker.put("p50_ms", p50 * (1 + 0.4 * lat) * fast * np.exp(0.06 * white() + 0.05 * load))
     maker.put("p99_ms", p50 * tail * (1 + lat) * np.exp(0.06 * white() + 0.15 * load))
-    maker.put("error_rate", maker.rate(maker.level(1e-4, 3e-3) * np.exp(0.3 * smooth(white(), 0.6)), calls, np.clip(move("err"), 0, 1)))
+    maker.put(
+        "error_rate",
+        maker.rate(maker.level(1e-4, 3e-3) * np.exp(0.3 * smooth(white(), 0.6)), calls, np.clip(move("err"), 0, 1)),
+    )
     maker.put(
         "cpu", np.clip(maker.fixed.uniform(0.3, 0.6) * np.exp(0.5 * load + 0.05 * white()) * (1 + 0.3 * lat), 0, 1)
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bot.simulator.case import Case, case_of
+from bot.simulator.case import Case, outline
 from bot.simulator.episode import Episode
 from bot.simulator.lineage import Feature, Node
 from bot.simulator.record import run_events
@@ -71,7 +71,7 @@ class _Live:
         visible = episode.visible
         self.world, self.truth, self.batch, self.per_hour = visible._world, episode.truth, batch, per_hour
         self.random = stream(episode.seed, "wire")
-        self.case = case_of(visible)
+        self.case = outline(visible)
         main = next(found for found in self.world.spreads if found.fault.type == episode.truth.kind)
         low, high = main.fault.bounds
         shape = main.fault.shape if main.fault.shape.length <= 10 * DAY else Shape("ramp", 4 * HOUR)
@@ -129,7 +129,7 @@ class _Live:
         """Everything, in order of time."""
         tenant = self.world.tenant
         begin, end = self.onset - before * HOUR, self.onset + after * HOUR
-        out: list[Message] = [(f"lineage.{tenant.key}", event, begin) for event in run_events(self._named())]
+        out: list[Message] = [(f"lineage.{tenant.key}", event, begin) for event in run_events(self._named(begin))]
         names = {node.id: node.words for node in self.world.graph.nodes.values()}
         for change in self.case.changes:
             if begin <= change["when"] <= end:
@@ -145,9 +145,11 @@ class _Live:
                 out.append((f"{family}.{tenant.key}.{self.model.words}", part, part[-1]["at"]))
         return sorted(out, key=lambda message: message[2])
 
-    def _named(self) -> Case:
+    def _named(self, at: float) -> Case:
         words = {node.id: node.words for node in self.world.graph.nodes.values()}
-        return replace(self.case, nodes=[node | {"name": words[node["id"]]} for node in self.case.nodes])
+        runs = dict.fromkeys(words, (at, False))
+        nodes = [node | {"name": words[node["id"]]} for node in self.case.nodes]
+        return replace(self.case, nodes=nodes, runs=runs)
 
     def _amount(self, t: np.ndarray) -> np.ndarray:
         hops = self.spread.hops.get(self.model.id, self.spread.hops.get(self.fault.node, ()))

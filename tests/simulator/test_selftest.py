@@ -12,8 +12,8 @@ from bot.simulator.tenants import TENANTS
 
 @pytest.fixture(scope="module")
 def drawn():
-    """Thirty episodes."""
-    return [generate(seed) for seed in range(30)]
+    """Twenty episodes."""
+    return [generate(seed) for seed in range(20)]
 
 
 def test_bytes_repeat_and_queries_are_total():
@@ -42,7 +42,7 @@ def test_an_episode_is_small_and_quality_and_inputs_come_apart(drawn):
 
 def test_an_oracle_that_knows_the_rules_beats_the_references(drawn):
     """On a few episodes the oracle is right far more often than chance and than the last change."""
-    value = {check.name: check.value for check in selftest.rankers(drawn[:4])}
+    value = {check.name: check.value for check in selftest.rankers(drawn[:3])}
     assert value["AC@1 of oracle"] > max(0.5, value["AC@1 of uniform"], value["AC@1 of last change"])
 
 

@@ -13,7 +13,7 @@ from core.events import ChangeRecorded, InferenceServed, LabelArrived
 
 def told(kind: str, seed: int = 41, **more) -> list:
     """All messages of one live episode."""
-    return list(wire(generate(seed, kind), **{"hours_before": 12, "hours_after": 4, "per_hour": 60} | more))
+    return list(wire(generate(seed, kind), **{"hours_before": 6, "hours_after": 4, "per_hour": 40} | more))
 
 
 def rows(messages: list, family: str) -> list[dict]:
