@@ -30,7 +30,8 @@ class Column(Struct, kw_only=True):
     """Expected shares of null, unseen, out of range (Good-Turing where the reference shows none)."""
     deff: list[float]
     """Design effect of a window of 25 * 2**k rows."""
-    deff_special: list[list[float]]
+    deff_special: bytes
+    """float32 design effects of null, unseen, out-of-range and far-off counts, [4, levels]."""
     whole: float
     """Design effect of the reference as a whole: it is worth `rows / whole` independent rows."""
     season: bytes = b""

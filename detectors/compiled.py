@@ -8,6 +8,7 @@ import numpy as np
 
 from core.statistics import corrected_psi
 from detectors import bins as bin_maker
+from detectors.arrays import CELLS, LOGS, SPECIALS, Ref
 from detectors.baseline import Column, Reference
 from detectors.options import Options
 from detectors.relation import residuals
@@ -18,13 +19,21 @@ KINDS = ("data_drift", "quality", "prediction_drift", "latency")
 _EMPTY = np.zeros(0)
 
 
+def special_deff(column: Column) -> np.ndarray:
+    """Design effects of the special counts, f8[SPECIALS, LEVELS]."""
+    return np.frombuffer(column.deff_special, np.float32).reshape(SPECIALS, -1).astype(np.float64)
+
+
 def special_worth(column: Column) -> list[float]:
     """Effective rows of the reference for each special count: its rows over the largest design effect of that count.
 
     What is out of range is judged by the column's own; what is far off has no business to be there at all.
     """
     rows = sum(column.counts)
-    return [max(rows / (column.whole if kind == 2 else deff[-1]), 1.0) for kind, deff in enumerate(column.deff_special)]
+    return [
+        max(rows / (column.whole if kind == 2 else deff[-1]), 1.0)
+        for kind, deff in enumerate(special_deff(column).tolist())
+    ]
 
 
 class Compiled:
@@ -119,9 +128,7 @@ class Compiled:
             weight[feature] = 0.5 * weight[feature] + 0.5 * given[feature] / total
         return weight
 
-    def _ref(self, options: Options) -> Any:
-        from detectors.arrays import CELLS, LOGS, Ref
-
+    def _ref(self, options: Options) -> Ref:
         columns = self.columns
         share = [(np.array(c.counts) + 0.5) / (sum(c.counts) + 0.5 * c.bins.size) for c in columns]
         seasonal = [c for c in columns if c.season]
@@ -152,7 +159,7 @@ class Compiled:
             np.array([place.get(c.signal, -1) for c in columns], np.int64),
             np.ascontiguousarray(cell),
             np.ascontiguousarray(self.deff),
-            np.array([c.deff_special for c in columns]).transpose(1, 2, 0).copy(),
+            np.array([special_deff(c) for c in columns]).transpose(1, 2, 0).copy(),
             np.array([c.expected_special for c in columns]).T.copy(),
             np.array([special_worth(c) for c in columns]).T.copy(),
             np.array([max(sum(c.counts) / c.whole, 1.0) for c in columns]),

@@ -153,7 +153,7 @@ def learn_column(signal: str, values: Any, at: np.ndarray, cell: np.ndarray, gap
 
 def _special(
     made: Bins, counts: np.ndarray, blocks: np.ndarray, deff: np.ndarray, whole: float
-) -> tuple[list[float], list[list[float]]]:
+) -> tuple[list[float], bytes]:
     """Expected shares and design effects of null, unseen, out-of-range and far-off counts.
 
     What the reference never shows is expected once in its rows; levels it shows once say how often new ones come
@@ -168,9 +168,5 @@ def _special(
     unknown = np.clip(deff, 2.0, 6.0)
     nulls = dispersion.rate_effects(blocks[:, made.null], size, unknown)
     unseen = dispersion.rate_effects(blocks[:, made.unseen], size, unknown)
-    return [min(float(e), 0.999) for e in expected], [
-        nulls.tolist(),
-        unseen.tolist(),
-        np.maximum(deff, 2.0).tolist(),
-        unknown.tolist(),
-    ]
+    effects = np.array([nulls, unseen, np.maximum(deff, 2.0), unknown], np.float32)
+    return [min(float(e), 0.999) for e in expected], effects.tobytes()

@@ -42,7 +42,7 @@ class Options(Struct, frozen=True, kw_only=True):
     label_delay_days: float = 7.0
     label_memory: int = 20_000
     """Predictions a model keeps in memory to be joined with their labels."""
-    label_budget: int = 1_000_000
+    label_budget: int = 250_000
     """Predictions all models of a process together keep (some 180 bytes each)."""
     silence_after: float = 8.0
     """Silent when nothing came for this many times the longest usual gap."""
