@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -239,12 +239,19 @@ def _cause(incident: Incident) -> str:
         if h.cause:
             text += f"\nLeading candidate, not enough to act on: {_candidate(h)} ({h.confidence:.2f})"
     else:
-        lines = [_sentence(c, h) for c in _claims(incident, "cause")] or [escape(h.headline, 300)]
-        text = f"*What caused it?* ({h.confidence:.2f})\n" + "\n".join(lines)
+        because = _claims(incident, "cause")
+        lines = [_sentence(c, h) for c in because]
+        text = f"*What caused it?* ({h.confidence:.2f})\n{_headline(h, because)}\n" + "\n".join(lines)
     ruled = [_sentence(c, h) for c in _claims(incident, "ruled_out")[:3]]
     if ruled:
         text += "\n_Also considered:_ " + "; ".join(r.replace("\n", " ") for r in ruled)
     return text
+
+
+def _headline(h: Hypothesis, because: Sequence[Claim]) -> str:
+    """The cause in one line, citing what its sentences cite."""
+    cites = sorted({e for claim in because for e in claim.citations}, key=lambda e: int(e[1:]) if e[1:].isdigit() else 0)
+    return f"*{escape(h.headline, 300)}* {say.cited(cites, [e.id for e in h.evidence])}".rstrip()
 
 
 def _candidate(h: Hypothesis) -> str:

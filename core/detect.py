@@ -49,6 +49,8 @@ class Batch(Protocol):
     """One message's decoded events."""
 
     seq: int
+    at: float
+    """When the server stored it, epoch seconds."""
     tenant: str
     model: str
     events: Sequence[Any]
@@ -86,6 +88,8 @@ class Detect:
         self.watcher, self.position = make(), Position()
         self.turn = asyncio.Lock()
         """Held while a batch is taken in or a snapshot is made: a snapshot never holds half a batch."""
+        self.stored_at: dict[str, float] = {}
+        """stream -> when the server stored the last message taken in, epoch seconds."""
         self._heard = 0.0
         self._strange = 0
 
@@ -113,6 +117,7 @@ class Detect:
             await self.say(await asyncio.to_thread(self._take, events))
         if fresh:
             self.position.sequences[stream] = fresh[-1].seq
+            self.stored_at[stream] = fresh[-1].at
             self._heard = self.now()
 
     def _take(self, events: dict[tuple[str, str], list[Any]]) -> Said:

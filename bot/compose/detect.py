@@ -23,6 +23,9 @@ log = logging.getLogger("middlewatch")
 
 SNAPSHOT_SECONDS = 1.0
 WORLD_SECONDS = 3.0
+LOOK_SECONDS = 0.02
+QUIET_LOOKS = 5
+"""So many looks in a row that found nothing waiting mean that nothing older will come."""
 
 
 async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work]:
@@ -89,8 +92,9 @@ async def _detecting(house: Ground, detect: Detect) -> None:
         ]
         try:
             async with asyncio.TaskGroup() as group:
-                for feed in feeds:
-                    group.create_task(_reading(detect, feed))
+                served, labels = feeds
+                group.create_task(_reading(detect, served))
+                group.create_task(_reading(detect, labels, after=served))
                 group.create_task(_checkpoints(detect, feeds))
         except* Unavailable as outage:
             log.warning("detect starts again from its snapshot: %s", outage.exceptions[0])
@@ -100,10 +104,22 @@ async def _detecting(house: Ground, detect: Detect) -> None:
                 await feed.close()
 
 
-async def _reading(detect: Detect, feed: Any) -> None:
+async def _reading(detect: Detect, feed: Any, after: Any = None) -> None:
+    """Take in a feed; with `after`, never what the server stored later than that feed's last: a label that comes before
+    its prediction joins nothing."""
     async for batch in feed:
+        if after is not None:
+            await _caught_up(detect, after, batch[-1].at)
         async with detect.turn:
             await detect.on_batch(feed.stream, batch)
+
+
+async def _caught_up(detect: Detect, feed: Any, at: float) -> None:
+    """Until everything of `feed` that the server stored before `at` (epoch seconds, its clock) was taken in."""
+    quiet = 0
+    while detect.stored_at.get(feed.stream, 0.0) < at and quiet < QUIET_LOOKS:
+        quiet = 0 if feed.waiting else quiet + 1
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _checkpoints(detect: Detect, feeds: Sequence[Any]) -> None:

@@ -9,11 +9,9 @@ from typing import Any
 
 from bot.demo.replay import HOUR
 from bot.demo.stage import Say, Stage
-from bot.demo.story import SPRING_PACE, Seen, watching
+from bot.demo.story import QUIET_PACE, SPRING_PACE, Seen, watching
 from bot.workspace.people import People
 
-QUIET_PACE = 6.0
-"""Hours of event time a second before anything happens: the fault comes within a quarter of a minute."""
 DECIDING_PACE = 0.2
 RECOVERING_PACE = 2.0
 

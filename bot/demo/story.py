@@ -22,6 +22,8 @@ from core.errors import MiddlewatchError
 
 CHANNEL = "ml-oncall"
 REVIEW = "Review rollback"
+QUIET_PACE = 10.0
+"""Hours of event time a second before anything happens: the fault comes within a quarter of a minute."""
 SPRING_PACE = 40.0
 """Hours of event time a second once the first incident is over."""
 
@@ -86,6 +88,7 @@ class Story:
     async def run(self) -> dict[str, Any]:
         """Tell it all. Raises StoryError at the first step that fails."""
         replay = self.stage.replay
+        replay.set_pace(QUIET_PACE)
         async with watching(self.stage.nats_url) as seen, People(self.stage.workspace_url) as people:
             running = asyncio.create_task(replay.run())
             try:

@@ -25,6 +25,7 @@ class Message(Struct):
     events: list[Any]
     tenant: str = "acme"
     model: str = "m"
+    at: float = 0.0
 
 
 @pytest.fixture

@@ -14,7 +14,9 @@ DAY = 86400
 @pytest.mark.parametrize("length", [600.0, 1800.0, 7000.0])
 def test_slices_cover_the_plan_without_gap_or_overlap(length):
     """Slices follow on one another from start to end, and the deploy falls between two of them."""
-    plan = Plan(deploy_at=moment("2013-03-02T10:10"), end=moment("2013-03-03"), slice=length)
+    plan = Plan(
+        start=moment("2013-03-01"), deploy_at=moment("2013-03-02T10:10"), end=moment("2013-03-03"), slice=length
+    )
     cuts = list(plan.cuts(plan.start))
     assert cuts[0][0] == plan.start
     assert cuts[-1][1] == plan.end
@@ -24,7 +26,7 @@ def test_slices_cover_the_plan_without_gap_or_overlap(length):
 
 def test_a_replay_goes_on_where_it_was_cut():
     """The slices after any slice's end are the rest of the same slices."""
-    plan = Plan(deploy_at=moment("2013-03-01T10:10"), end=moment("2013-03-02"))
+    plan = Plan(start=moment("2013-03-01"), deploy_at=moment("2013-03-01T10:10"), end=moment("2013-03-02"))
     cuts = list(plan.cuts(plan.start))
     for index, (_, end) in enumerate(cuts):
         assert list(plan.cuts(end)) == cuts[index + 1 :]

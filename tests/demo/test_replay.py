@@ -16,7 +16,7 @@ from tests.demo.conftest import eventually, stored
 
 pytestmark = pytest.mark.servers
 INFERENCE, LABEL = "inference.acme.flight-delay", "label.acme.flight-delay"
-PLAN = Plan(deploy_at=moment("2013-03-01T14:10"), end=moment("2013-03-01T20:00"))
+PLAN = Plan(start=moment("2013-03-01"), deploy_at=moment("2013-03-01T14:10"), end=moment("2013-03-01T20:00"))
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ async def test_a_replay_publishes_each_flight_once_and_deploys_at_its_time(world
 
 async def test_the_same_plan_says_the_same(world, home, server, bus):
     """Another replay of the plan, at another pace, adds no message: names and contents are the same."""
-    plan = Plan(deploy_at=None, end=moment("2013-03-01T12:00"))
+    plan = Plan(start=moment("2013-03-01"), deploy_at=None, end=moment("2013-03-01T12:00"))
     await Replay(world, server.url, bus.url, plan, pace=1000).run()
     first = await stored(bus, INFERENCE), await stored(bus, LABEL), await stored(bus, "lineage.acme")
     await Replay(world, server.url, bus.url, plan, pace=300).run()
