@@ -15,7 +15,7 @@ from bot.simulator.tenants import DAY, HOUR
 from bot.simulator.visible import Series, Visible, significant
 
 BUDGET = 150_000
-_COST, _PER_VALUE = 100, 5.0
+_COST, _PER_VALUE = 115, 5.0
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
     case.toml         the sealed truth; `read_case` never opens it
     alert.json        {"id","ts","tenant","node","metric","feature"?,"detector","observed","expected","severity",
                       "segment"?}
-    telemetry.jsonl   {"grid":"g1","at":[epoch seconds...],"n":[rows behind a value...]} once per node and slice, then a
-                      line per series: {"row_id","node","metric","feature"?,"segment"?,"grid":"g1","value":[...]}
-                      (or "at" and "n" in the line itself); `value[i]` was seen at `at[i]` over n[i] rows, null is a
-                      gap; it is cited as "<row_id>@<at[i]>"
+    telemetry.jsonl   {"grid":"g1","at":[epoch seconds...]} once per set of times, then a line per series:
+                      {"row_id","node","metric","feature"?,"segment"?,"grid":"g1","n":median rows behind a value,
+                      "value":[...]} (or "at" in the line itself, and "n" a list); `value[i]` was seen at `at[i]`, null
+                      is a gap; it is cited as "<row_id>@<at[i]>"
     lineage.jsonl     OpenLineage RunEvents, one per node that has inputs or outputs; the facet `node` of jobs and
                       datasets has id, kind, owner, cadence_s, tags; the facet `edge` of inputs has kind, importance?,
                       lag_s
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bot.simulator.case import Case, case_of
+from bot.simulator.case import BUDGET, Case, case_of
 from bot.simulator.episode import Episode
 from bot.simulator.lineage import DATASETS
 from bot.simulator.visible import Series, significant
@@ -33,11 +33,11 @@ _PRODUCER = "https://middlewatch.example/simulator"
 _RUN_EVENT = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 
 
-def record(episode: Episode, folder: Path | str) -> Path:
-    """Write an episode as a case folder (made if absent); returns the folder. The truth goes to case.toml alone."""
+def record(episode: Episode, folder: Path | str, budget: int = BUDGET) -> Path:
+    """Write an episode as a case folder (made if absent) of about `budget` bytes; the truth goes to case.toml alone."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    case = case_of(episode.visible)
+    case = case_of(episode.visible, budget)
     (folder / "alert.json").write_text(json.dumps(case.alert, indent=1) + "\n")
     (folder / "schema.json").write_text(json.dumps(case.schema, indent=None, separators=(",", ":")) + "\n")
     _lines(folder / "telemetry.jsonl", _telemetry(case))
@@ -99,14 +99,14 @@ def _telemetry(case: Case) -> list[dict]:
     grids: dict[tuple, str] = {}
     rows = []
     for series in case.series:
-        at, n = [int(t) for t in np.round(series.at)], [int(k) for k in significant(series.n, 2)]
-        key = (tuple(at), tuple(n))
-        if key not in grids:
-            grids[key] = f"g{len(grids) + 1}"
-            rows.append({"grid": grids[key], "at": at, "n": n})
+        at = tuple(int(t) for t in np.round(series.at))
+        if at not in grids:
+            grids[at] = f"g{len(grids) + 1}"
+            rows.append({"grid": grids[at], "at": list(at)})
         row = {"row_id": series.row_id, "node": series.node, "metric": series.metric}
         row |= {key: value for key, value in (("feature", series.feature), ("segment", series.segment)) if value}
-        rows.append(row | {"grid": grids[key], "value": [_number(v) for v in series.value]})
+        n = int(significant(np.median(series.n, keepdims=True), 2)[0])
+        rows.append(row | {"grid": grids[at], "n": n, "value": [_number(v) for v in series.value]})
     return rows
 
 
@@ -125,7 +125,7 @@ def _series(path: Path) -> list[Series]:
                 "number of values than its times"
             )
         value = np.array([np.nan if v is None else v for v in row["value"]], float)
-        n = np.broadcast_to(np.asarray(grid.get("n", 1), float), at.shape)
+        n = np.broadcast_to(np.asarray(row.get("n", 1), float), at.shape)
         out.append(
             Series(row["row_id"], row["node"], row["metric"], row.get("feature"), row.get("segment"), at, value, n)
         )

@@ -57,10 +57,8 @@ def common(maker, calls: np.ndarray) -> None:
     fast = 1 - 0.3 * np.clip(move("cache"), 0, 1)
     maker.put("p50_ms", p50 * (1 + 0.4 * lat) * fast * np.exp(0.06 * white() + 0.05 * load))
     maker.put("p99_ms", p50 * tail * (1 + lat) * np.exp(0.06 * white() + 0.15 * load))
-    maker.put(
-        "error_rate",
-        maker.rate(maker.level(1e-4, 3e-3) * np.exp(0.3 * smooth(white(), 0.6)), calls, np.clip(move("err"), 0, 1)),
-    )
+    errors = maker.level(1e-4, 3e-3) * np.exp(0.3 * smooth(white(), 0.6))
+    maker.put("error_rate", maker.rate(errors, calls, np.clip(move("err"), 0, 1)))
     maker.put(
         "cpu", np.clip(maker.fixed.uniform(0.3, 0.6) * np.exp(0.5 * load + 0.05 * white()) * (1 + 0.3 * lat), 0, 1)
     )
