@@ -124,7 +124,8 @@ def _on_path(case: Case, causes: list[Cause]) -> set[str]:
     names = {first.node, *first.path, case.picture.model, *([first.change] if first.change else [])}
     if first.node == EVERYTHING or first.node not in case.picture.inputs:
         names |= {label for label in case.picture.moved_inputs if first.node == EVERYTHING or len(first.path) > 1}
-    names |= {s.label for s in case.picture.of("quality", "error", "score") if first.node == case.picture.model}
+    shown = first.node == case.picture.model or first.type == "concept_drift"  # labels alone show what the inputs mean
+    names |= {s.label for s in case.picture.of("quality", "error", "score") if shown}
     return names
 
 

@@ -321,8 +321,7 @@ def _quality_fell(p: Picture, r: Reasoned) -> Claim | None:
         )
         then = at.removesuffix("healthy").removesuffix("reference") + "current"
         name = _named(signal, d)
-        whose = f"{name[0].upper()}{name[1:]} of {d.name(p.model)}"
-        text = f"{whose}, as labels show it, went from {d.number(e, f'{at}.{key}', '.3f')}"
+        text = f"{name[0].upper()}{name[1:]}, as labels show it, went from {d.number(e, f'{at}.{key}', '.3f')}"
         return d.claim(f"{text} to {d.number(e, f'{then}.{key}', '.3f')}.", role)
     return None
 
