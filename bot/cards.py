@@ -34,7 +34,7 @@ from bot.blocks import (
     section,
     span,
     when,
-)  # fmt: skip
+)
 from core.approval import counting, expiry
 from core.findings import Claim, Hypothesis
 from core.incidents import Incident
@@ -46,9 +46,12 @@ NOTIFICATION = 300
 ENDED = ("resolved", "dismissed", "failed")
 
 OVERFLOW = (
-    ("snooze", "Snooze…"), ("runbook", "Read the runbook"), ("again", "Investigate again"),
-    ("ticket", "Open a ticket"), ("page", "Page the on-call"),
-)  # fmt: skip
+    ("snooze", "Snooze…"),
+    ("runbook", "Read the runbook"),
+    ("again", "Investigate again"),
+    ("ticket", "Open a ticket"),
+    ("page", "Page the on-call"),
+)
 
 
 class Picture(Struct, frozen=True, kw_only=True):
@@ -250,7 +253,9 @@ def _cause(incident: Incident) -> str:
 
 def _headline(h: Hypothesis, because: Sequence[Claim]) -> str:
     """The cause in one line, citing what its sentences cite."""
-    cites = sorted({e for claim in because for e in claim.citations}, key=lambda e: int(e[1:]) if e[1:].isdigit() else 0)
+    cites = sorted(
+        {e for claim in because for e in claim.citations}, key=lambda e: int(e[1:]) if e[1:].isdigit() else 0
+    )
     return f"*{escape(h.headline, 300)}* {say.cited(cites, [e.id for e in h.evidence])}".rstrip()
 
 
@@ -363,8 +368,10 @@ def _tail(incident: Incident, policy: Policy, now: float) -> tuple[str, str]:
     to = f" to {say.version(name(plan.parameters['to'], 24))}" if plan.parameters.get("to") else ""
     ending = {
         "diagnosed": awaiting if reviewable(incident, policy, now) else "was proposed and has expired",
-        "approved": "is approved", "executing": "is running", "verifying": "ran, recovery is being verified",
-    }[incident.state]  # fmt: skip
+        "approved": "is approved",
+        "executing": "is running",
+        "verifying": "ran, recovery is being verified",
+    }[incident.state]
     return known, f". {act}{to} {ending}."
 
 

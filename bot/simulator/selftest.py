@@ -50,7 +50,7 @@ class Check:
         """As plain data."""
         return {
             "check": self.name,
-            "value": round(self.value, 4),
+            "value": round(float(self.value), 4),
             "low": self.low,
             "high": self.high,
             "n": self.n,

@@ -1,8 +1,8 @@
 """What the workspace refuses, in Slack's own words.
 
-    WorkspaceError
-     +-- SlackError      an answer to the app: {"ok": false, "error": code, ...}
-     +-- PersonError     an answer to a person at the page: why the gesture did nothing
+WorkspaceError
+ +-- SlackError      an answer to the app: {"ok": false, "error": code, ...}
+ +-- PersonError     an answer to a person at the page: why the gesture did nothing
 """
 
 from __future__ import annotations

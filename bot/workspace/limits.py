@@ -146,7 +146,7 @@ def _of_elements(place: str, most: int):
         _several(block, "elements", at, most, out, lambda e, a, o: elements.element(e, a, place, o), least=1)
         ids = [e.get("action_id") for e in block.get("elements") or [] if isinstance(e, dict) and e.get("action_id")]
         for action_id in sorted({i for i in ids if ids.count(i) > 1}):
-            out.say(f"`action_id` \"{action_id}\" already exists for other actions within a block", at)
+            out.say(f'`action_id` "{action_id}" already exists for other actions within a block', at)
 
     return check
 

@@ -157,7 +157,7 @@ async def main(ws: Workspace, at: Place) -> str:
         inner = await home(ws, at)
         return (
             f'<div class="head"><button type="button" class="icon back" data-back aria-label="Channels">'
-            f'{page.icon("back")}</button><h1>{esc(name)}</h1><p>Home</p></div>'
+            f"{page.icon('back')}</button><h1>{esc(name)}</h1><p>Home</p></div>"
             f'<div id="home" class="pane" tabindex="-1">{inner}</div>'
         )
     channel = at.channel
@@ -166,7 +166,7 @@ async def main(ws: Workspace, at: Place) -> str:
     to = name if channel["is_im"] else f"#{channel['name']}"
     return (
         f'<div class="head"><button type="button" class="icon back" data-back aria-label="Channels">'
-        f'{page.icon("back")}</button><h1>{title}</h1><p>{esc(about)}</p></div>'
+        f"{page.icon('back')}</button><h1>{title}</h1><p>{esc(about)}</p></div>"
         f'<div id="messages" class="pane" role="log" aria-label="Messages in {title}" tabindex="-1">'
         f'{await messages(ws, at)}</div><div id="prompts">{await prompts(ws, at)}</div>{page.composer(f"Message {to}")}'
     )
@@ -197,7 +197,7 @@ async def thread(ws: Workspace, at: Place) -> str:
     place = at.channel.get("name")
     return (
         f'<div class="head"><button type="button" class="icon back" data-unthread aria-label="Back">'
-        f'{page.icon("back")}</button><h2>{esc(title)}</h2><p>{f"#{esc(place)}" if place else ""}</p>'
+        f"{page.icon('back')}</button><h2>{esc(title)}</h2><p>{f'#{esc(place)}' if place else ''}</p>"
         f'<span class="grow"></span><button type="button" class="icon shut" data-unthread aria-label="Close thread">'
         f'{page.icon("close")}</button></div><div id="replies" class="pane" role="log" aria-label="Thread">'
         f"{page.messages(run, at.look, 'thread', {last: status})}</div>{page.composer('Reply', at.thread)}"

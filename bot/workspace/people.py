@@ -1,11 +1,11 @@
 """A script's hands: play people in a running workspace over its network interface, as the page does.
 
-    async with People("http://127.0.0.1:8765") as people:
-        ana = people.as_user("ana")
-        card = await ana.wait_for_message(lambda m: "Review rollback" in labels(m), channel="ml-oncall")
-        await ana.click(card, "Review rollback")
-        view = await ana.wait_for_view()
-        await ana.submit(view, {"reason": "Temperatures are in Celsius."})
+async with People("http://127.0.0.1:8765") as people:
+    ana = people.as_user("ana")
+    card = await ana.wait_for_message(lambda m: "Review rollback" in labels(m), channel="ml-oncall")
+    await ana.click(card, "Review rollback")
+    view = await ana.wait_for_view()
+    await ana.submit(view, {"reason": "Temperatures are in Celsius."})
 """
 
 from __future__ import annotations

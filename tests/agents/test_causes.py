@@ -104,12 +104,23 @@ def test_no_constant_decides_alone(field, factor):
 @pytest.mark.parametrize(
     ("metric", "role", "direction"),
     [
-        ("null_rate", "nulls", 1), ("missingPct", "nulls", 1), ("amount.nan_ratio", "nulls", 1), ("p99_ms", "latency", 1),
-        ("PodSuccessRate(%)", "success", -1), ("staleness_s", "staleness", 1), ("oov_rate", "unseen", 1),
-        ("schema_hash", "schema", 0), ("score_psi_7d", "psi", 1), ("cache_hit", "cache", -1), ("model_age_d", "model_age", 1),
-        ("top_share", "top_share", 1), ("qps", "traffic", 0), ("fallback_rate", "fallback", 1), ("whatever", "other", 0),
+        ("null_rate", "nulls", 1),
+        ("missingPct", "nulls", 1),
+        ("amount.nan_ratio", "nulls", 1),
+        ("p99_ms", "latency", 1),
+        ("PodSuccessRate(%)", "success", -1),
+        ("staleness_s", "staleness", 1),
+        ("oov_rate", "unseen", 1),
+        ("schema_hash", "schema", 0),
+        ("score_psi_7d", "psi", 1),
+        ("cache_hit", "cache", -1),
+        ("model_age_d", "model_age", 1),
+        ("top_share", "top_share", 1),
+        ("qps", "traffic", 0),
+        ("fallback_rate", "fallback", 1),
+        ("whatever", "other", 0),
     ],
-)  # fmt: skip
+)
 def test_a_metric_is_known_by_its_name_in_any_dialect(metric, role, direction):
     """Role and bad direction follow from the words of the name."""
     assert (role_of(metric).name, role_of(metric).direction) == (role, direction)

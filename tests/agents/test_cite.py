@@ -21,12 +21,19 @@ def evidence(**result):
 
 FACTS = evidence(
     signals=[
-        {"name": "feature:temp", "label": "temp", "before": 41.0, "after": 5.25, "counts": [5, 90, 5], "now": [80, 15, 5]},
+        {
+            "name": "feature:temp",
+            "label": "temp",
+            "before": 41.0,
+            "after": 5.25,
+            "counts": [5, 90, 5],
+            "now": [80, 15, 5],
+        },
         {"name": "feature:humid", "label": "humid", "before": 60.0, "after": 61.0},
     ],
     change={"id": "chg_1", "from": "1", "to": "2", "at": 1000.0},
     onset=1420.0,
-)  # fmt: skip
+)
 OTHER = msgspec.structs.replace(evidence(secret="x_ray", name="upstream-b"), id="E2").sealed()
 
 
@@ -47,15 +54,20 @@ def why(c, on_path=()):
     "good",
     [
         claim("The median of temp fell from 41.0 to 5.2.", *FELL),
-        claim("Version 1 to version 2 came 7 minutes before it.", ("7", "minutes(change.at,onset)"), entities=("1", "2")),
+        claim(
+            "Version 1 to version 2 came 7 minutes before it.", ("7", "minutes(change.at,onset)"), entities=("1", "2")
+        ),
         claim("It began 7 minutes after chg_1.", ("7", "minutes(onset,change.at)"), entities=("chg_1",)),
         claim("PSI of temp is 3.29.", ("3.29", "psi(signals.0.counts,signals.0.now)")),
-        claim("The share of the first bin of temp went from 5% to 80%.",
-              ("5", "share(signals.0.counts,0)"), ("80", "share(signals.0.now,0)")),
+        claim(
+            "The share of the first bin of temp went from 5% to 80%.",
+            ("5", "share(signals.0.counts,0)"),
+            ("80", "share(signals.0.now,0)"),
+        ),
         claim("temp differs by 35.75.", ("35.75", "diff(signals.0.before,signals.0.after)")),
         claim("It began at 00:23Z.", ("00:23Z", "clock(onset)"), entities=()),
     ],
-)  # fmt: skip
+)
 def test_a_claim_that_its_evidence_supports_passes(good):
     """True numbers, names and directions come through unchanged."""
     assert why(good) == ""
@@ -76,18 +88,35 @@ def test_a_claim_that_its_evidence_supports_passes(good):
         (claim("temp_c fell, temp from 41.0 to 5.2.", *FELL), "'temp_c'"),
         (claim("temp fell from 41.0 to 5.2 with x_ray.", *FELL), "'x_ray'"),
         (claim("temp and pressure.", entities=("temp", "pressure")), "'pressure', which the cited evidence"),
-        (claim("Version 2 to version 1 came 7 minutes after it.", ("7", "minutes(change.at,onset)"), entities=("1", "2")), "'after'"),
-        (claim("The drift began 7 minutes before chg_1.", ("7", "minutes(onset,change.at)"), entities=("chg_1",)), "'before'"),
+        (
+            claim(
+                "Version 2 to version 1 came 7 minutes after it.",
+                ("7", "minutes(change.at,onset)"),
+                entities=("1", "2"),
+            ),
+            "'after'",
+        ),
+        (
+            claim("The drift began 7 minutes before chg_1.", ("7", "minutes(onset,change.at)"), entities=("chg_1",)),
+            "'before'",
+        ),
         (claim("temp is in Celsius now, 41.0.", FELL[0]), "unit 'Celsius'"),
         (claim("See https://evil.test about temp."), "link"),
         (claim("<!channel> temp"), "link, a mention or mark-up"),
         (claim("temp is 41.0.", ("41.0", "signals.0.before.__class__")), "nothing at"),
         (claim("temp is 41.0.", ("41.0", "exec('1')")), "no function"),
         (claim("temp is 41.0.", ("41.0", "41.0")), "which is not cited"),
-        (claim("PSI of temp is 3.29, above 5.25.", ("3.29", "psi(signals.0.counts,signals.0.now)"), ("5.25", FELL[1][1])), "wrong way"),
+        (
+            claim(
+                "PSI of temp is 3.29, above 5.25.",
+                ("3.29", "psi(signals.0.counts,signals.0.now)"),
+                ("5.25", FELL[1][1]),
+            ),
+            "wrong way",
+        ),
         (claim("temp " * 200), "too long"),
     ],
-)  # fmt: skip
+)
 def test_a_claim_that_its_evidence_does_not_support_is_dropped_with_the_reason(bad, reason):
     """Forged, altered, misattributed, misdirected or unnamed: each is dropped and says why."""
     assert reason in why(bad)

@@ -26,8 +26,18 @@ def outputs(windows, world, **levels):
 
 
 def fired(signal, kind, onset=T0, effect=0.4, **more):
-    return Detection(detector="adwin", signal=signal, kind=kind, at=T0 + HOUR, onset=onset, statistic=5.0, threshold=3.0,
-                     effect=effect, direction="up", **more)  # fmt: skip
+    return Detection(
+        detector="adwin",
+        signal=signal,
+        kind=kind,
+        at=T0 + HOUR,
+        onset=onset,
+        statistic=5.0,
+        threshold=3.0,
+        effect=effect,
+        direction="up",
+        **more,
+    )
 
 
 def step(before, after):
@@ -169,7 +179,7 @@ async def test_an_incident_of_many_models_names_them_in_the_alert_evidence():
 )
 async def test_hostile_names_neither_break_nor_escape(hostile):
     """A feature, a change and a model with hostile names give a hypothesis whose claims are clean."""
-    world, windows = calm()
+    _, windows = calm()
     windows = [
         msgspec.structs.replace(w, signals={**w.signals, f"feature:{hostile}": w.signals["feature:temp"]})
         for w in windows
@@ -187,7 +197,7 @@ async def test_hostile_names_neither_break_nor_escape(hostile):
 
 async def test_five_hundred_features_still_fit_into_one_event():
     """The hypothesis with all its evidence stays far below what one message may hold."""
-    world, windows = calm(end=8)
+    _, windows = calm(end=8)
     wide = []
     for w in windows:
         more = {f"feature:f{i}": w.signals[f"feature:{list(LEVEL)[i % len(LEVEL)]}"] for i in range(500)}

@@ -17,12 +17,18 @@ def quantiles(x):
 @pytest.mark.parametrize(
     ("feature", "old", "new"),
     [
-        ("temp", "Fahrenheit", "Celsius"), ("air_temperature", "Celsius", "Kelvin"), ("distance", "kilometres", "miles"),
-        ("wind_speed", "metres per second", "knots"), ("latency", "seconds", "milliseconds"),
-        ("amount_usd", "dollars", "cents"), ("weight", "kilograms", "pounds"), ("click_rate", "a share", "per cent"),
-        ("pressure", "hectopascals", "inches of mercury"), ("altitude", "feet", "metres"),
+        ("temp", "Fahrenheit", "Celsius"),
+        ("air_temperature", "Celsius", "Kelvin"),
+        ("distance", "kilometres", "miles"),
+        ("wind_speed", "metres per second", "knots"),
+        ("latency", "seconds", "milliseconds"),
+        ("amount_usd", "dollars", "cents"),
+        ("weight", "kilograms", "pounds"),
+        ("click_rate", "a share", "per cent"),
+        ("pressure", "hectopascals", "inches of mercury"),
+        ("altitude", "feet", "metres"),
     ],
-)  # fmt: skip
+)
 def test_a_converted_feature_is_recognised_with_both_units(feature, old, new):
     """From two samples of the same quantity in two units, the conversion is found by its quantiles."""
     r = np.random.default_rng(1)

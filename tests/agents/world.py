@@ -24,8 +24,16 @@ T0 = 1_362_571_200.0
 """2013-03-06T12:00Z: when version 2 is deployed."""
 WEATHER = ("temp", "dewp", "humid", "wind_speed", "pressure")
 ROUTE = ("distance", "hour", "plane_age")
-LEVEL = {"temp": (40, 9), "dewp": (25, 8), "humid": (60, 15), "wind_speed": (11, 5), "pressure": (1017, 7),
-         "distance": (1000, 700), "hour": (13, 5), "plane_age": (10, 5)}  # fmt: skip
+LEVEL = {
+    "temp": (40, 9),
+    "dewp": (25, 8),
+    "humid": (60, 15),
+    "wind_speed": (11, 5),
+    "pressure": (1017, 7),
+    "distance": (1000, 700),
+    "hour": (13, 5),
+    "plane_age": (10, 5),
+}
 
 
 def celsius(value: Any) -> Any:
@@ -35,9 +43,19 @@ def celsius(value: Any) -> Any:
 def summary(x: Any, nulls: int = 0) -> Summary:
     q = [float(v) for v in np.quantile(x, (0.05, 0.25, 0.5, 0.75, 0.95))]
     return Summary(
-        rows=len(x) + nulls, nulls=nulls, mean=float(x.mean()), std=float(x.std()), minimum=float(x.min()), p05=q[0],
-        p25=q[1], p50=q[2], p75=q[3], p95=q[4], maximum=float(x.max()), distinct=len(set(x.tolist())),
-    )  # fmt: skip
+        rows=len(x) + nulls,
+        nulls=nulls,
+        mean=float(x.mean()),
+        std=float(x.std()),
+        minimum=float(x.min()),
+        p05=q[0],
+        p25=q[1],
+        p50=q[2],
+        p75=q[3],
+        p95=q[4],
+        maximum=float(x.max()),
+        distinct=len(set(x.tolist())),
+    )
 
 
 class World:
@@ -72,10 +90,20 @@ class World:
             stop = float(at) + 4 * HOUR - 1
             found.append(
                 WindowClosed(
-                    id=f"w{version}-{start:.0f}-{place}", cause="i", actor="detect", at=stop, tenant="acme", model="flight-delay",
-                    version=version, baseline="b", start=float(at), end=stop, rows=200, signals=signals,
+                    id=f"w{version}-{start:.0f}-{place}",
+                    cause="i",
+                    actor="detect",
+                    at=stop,
+                    tenant="acme",
+                    model="flight-delay",
+                    version=version,
+                    baseline="b",
+                    start=float(at),
+                    end=stop,
+                    rows=200,
+                    signals=signals,
                 )
-            )  # fmt: skip
+            )
         return found
 
     def signal(self, feature: str, x: Any, nulls: int = 0) -> SignalWindow:
@@ -88,20 +116,43 @@ class World:
         counts = [float(sum(c)) for c in zip(*[s.histogram.counts for s in own], strict=True)]
         reference = self.histogram(feature, self.reference[feature])
         return Detection(
-            detector="psi", signal=f"{family}:{feature}", kind="data_drift", at=current[-1].end, onset=onset, statistic=14.2,
-            threshold=9.1, effect=corrected_psi(reference.counts, counts, 5.0), direction="down",
-            reference=summary(self.reference[feature]), current=own[-1].summary, reference_histogram=reference,
-            current_histogram=Histogram(counts=counts, cuts=self.cuts[feature]), false_alarms_per_week=0.01,
-        )  # fmt: skip
+            detector="psi",
+            signal=f"{family}:{feature}",
+            kind="data_drift",
+            at=current[-1].end,
+            onset=onset,
+            statistic=14.2,
+            threshold=9.1,
+            effect=corrected_psi(reference.counts, counts, 5.0),
+            direction="down",
+            reference=summary(self.reference[feature]),
+            current=own[-1].summary,
+            reference_histogram=reference,
+            current_histogram=Histogram(counts=counts, cuts=self.cuts[feature]),
+            false_alarms_per_week=0.01,
+        )
 
 
 def alert(
     detections: list[Detection], version: str, onset: float, at: float, kind: str = "data_drift", **more: Any
 ) -> AlertFired:
     return AlertFired(
-        id="alr_1", cause="w", actor="detect", at=at, tenant="acme", model="flight-delay", version=version,
-        fingerprint="fp", group="g", kind=kind, severity="SEV2", onset=onset, detections=detections, reason="new", **more,
-    )  # fmt: skip
+        id="alr_1",
+        cause="w",
+        actor="detect",
+        at=at,
+        tenant="acme",
+        model="flight-delay",
+        version=version,
+        fingerprint="fp",
+        group="g",
+        kind=kind,
+        severity="SEV2",
+        onset=onset,
+        detections=detections,
+        reason="new",
+        **more,
+    )
 
 
 def incident(*alerts: AlertFired, steering: tuple[str, ...] = ()) -> Incident:
@@ -120,8 +171,16 @@ class Telemetry:
     def __init__(self, windows: list[WindowClosed]):
         self.rows = windows
 
-    async def windows(self, tenant: str, model: str, *, since: float = 0.0, until: float = float("inf"),
-                      version: str | None = None, limit: int = 2_000) -> list[WindowClosed]:  # fmt: skip
+    async def windows(
+        self,
+        tenant: str,
+        model: str,
+        *,
+        since: float = 0.0,
+        until: float = float("inf"),
+        version: str | None = None,
+        limit: int = 2_000,
+    ) -> list[WindowClosed]:
         return [w for w in self.rows if since <= w.end <= until and version in (None, w.version)][-limit:]
 
 
@@ -150,12 +209,15 @@ class Runbooks:
     async def search(self, words: str, *, expression: str = "", question: str = "", top: int = 5) -> list[Passage]:
         return [
             Passage(
-                citation=RunbookCitation(file=f"runbooks/{c}.md", heading="Mitigation", revision="abc", text="Roll back.",
-                                         relevance=0.8),
-                score=0.8, causes=[c], actions=["rollback", "fallback", "retrain", "refresh_feature_job", "ticket"],
+                citation=RunbookCitation(
+                    file=f"runbooks/{c}.md", heading="Mitigation", revision="abc", text="Roll back.", relevance=0.8
+                ),
+                score=0.8,
+                causes=[c],
+                actions=["rollback", "fallback", "retrain", "refresh_feature_job", "ticket"],
             )
             for c in self.causes
-        ]  # fmt: skip
+        ]
 
 
 class History:
@@ -203,23 +265,41 @@ def lineage() -> Graph:
     ]
     edges += [("weather_features", f) for f in WEATHER] + [("route_features", f) for f in ROUTE]
     edges += [(f, "flight-delay") for f in LEVEL]
-    kinds = {"noaa": "source", "planes": "source", "weather_features": "job", "route_features": "job",
-             "flight-delay": "model", "gate-planner": "model", "rebooking": "service"} | dict.fromkeys(LEVEL, "feature")  # fmt: skip
+    kinds = {
+        "noaa": "source",
+        "planes": "source",
+        "weather_features": "job",
+        "route_features": "job",
+        "flight-delay": "model",
+        "gate-planner": "model",
+        "rebooking": "service",
+    } | dict.fromkeys(LEVEL, "feature")
     return Graph(edges, kinds)
 
 
-def investigation(windows: list[WindowClosed] | None = None, *changes: ChangeRecorded, graph: Graph | str | None = "demo",
-                  causes: tuple[str, ...] = ("unit_change",), model: Any = None, policy: Policy | None = None,
-                  **ports: Any) -> Investigation:  # fmt: skip
+def investigation(
+    windows: list[WindowClosed] | None = None,
+    *changes: ChangeRecorded,
+    graph: Graph | str | None = "demo",
+    causes: tuple[str, ...] = ("unit_change",),
+    model: Any = None,
+    policy: Policy | None = None,
+    **ports: Any,
+) -> Investigation:
     view = lineage() if graph == "demo" else graph
 
     async def load_lineage(tenant: str) -> Any:
         return view
 
     tools = {
-        "telemetry": Telemetry(windows or []), "changes": Changes(*changes), "lineage": load_lineage,
-        "runbooks": Runbooks(*causes), "history": History(), "model": model, "policy": policy or load(),
-    }  # fmt: skip
+        "telemetry": Telemetry(windows or []),
+        "changes": Changes(*changes),
+        "lineage": load_lineage,
+        "runbooks": Runbooks(*causes),
+        "history": History(),
+        "model": model,
+        "policy": policy or load(),
+    }
     return Investigation(**(tools | ports))
 
 

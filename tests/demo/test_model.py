@@ -25,7 +25,7 @@ def test_both_versions_are_fine_on_march_with_the_weather_they_learnt(data, worl
 
 
 def test_celsius_is_a_cliff(data, world):
-    """On the day after the deploy 97 % of temp is below all of the reference, the day before none is; the score jumps."""
+    """On the day after the deploy 97 % of temp is below all of the reference; the day before none is; scores jump."""
     learnt = pd.read_parquet(model.folder(data, "1") / "baseline.parquet")
     day = 86400
     before = world.between(Plan().deploy_at - day, Plan().deploy_at)

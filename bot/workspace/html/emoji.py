@@ -25,10 +25,7 @@ _DISC = {
     "large_yellow_circle": "#f2c230", "yellow_circle": "#f2c230", "large_green_circle": "#2fae6a",
     "green_circle": "#2fae6a", "large_blue_circle": "#3a7de0", "white_circle": "#e8ebf0", "black_circle": "#30343d",
 }  # fmt: skip
-_THUMB = (
-    "M6 9v8H3V9zM6 9l3.2-6.5c1.5 0 2.1 1 1.9 2.3L10.6 7.5h4.6c1.3 0 2 .9 1.7 2l-1.3 5.8"
-    "c-.3 1.1-.9 1.7-1.9 1.7H6"
-)
+_THUMB = "M6 9v8H3V9zM6 9l3.2-6.5c1.5 0 2.1 1 1.9 2.3L10.6 7.5h4.6c1.3 0 2 .9 1.7 2l-1.3 5.8c-.3 1.1-.9 1.7-1.9 1.7H6"
 _STAND = 'fill="none" stroke-linecap="round" stroke-linejoin="round"'
 DRAWN = {name: f'<circle cx="10" cy="10" r="7.5" fill="{colour}"/>' for name, colour in _DISC.items()} | {
     "white_check_mark": '<rect x="2" y="2" width="16" height="16" rx="4" fill="#2fae6a"/>'

@@ -79,7 +79,7 @@ def _reactions(shown: dict, look: Look) -> str:
     out = "".join(
         f'<button type="button" class="reaction{" mine" if look.viewer in r["users"] else ""}" data-react="'
         f'{esc(r["name"])}" title="{esc(", ".join(look.user(u) for u in r["users"]))} with :{esc(r["name"])}:">'
-        f'{emoji(r["name"])} <span>{r["count"]}</span></button>'
+        f"{emoji(r['name'])} <span>{r['count']}</span></button>"
         for r in shown.get("reactions") or []
     )
     return f'<div class="reactions">{out}</div>' if out else ""

@@ -56,7 +56,7 @@ def sidebar(people: list[dict], viewer: str, places: list[dict], here: str, app:
     who = (
         f'<details class="who"><summary aria-label="Acting as {esc(me["real_name"])}; switch person">'
         f"{avatar(me['id'], me['real_name'], False)}<span><b>{esc(me['real_name'])}</b>"
-        f'<small>{esc(me["title"] or me["kind"])}</small></span></summary><p>Act as</p><ul>{others}</ul></details>'
+        f"<small>{esc(me['title'] or me['kind'])}</small></span></summary><p>Act as</p><ul>{others}</ul></details>"
     )
     channels = "".join(_place(p, here, f"<i>#</i>{esc(p['name'])}", viewer) for p in places if not p["im"])
     light = "on" if app["connected"] else "off"
@@ -69,7 +69,7 @@ def sidebar(people: list[dict], viewer: str, places: list[dict], here: str, app:
         home = f'<a class="place" href="?home=1" data-home{current}><i>{icon("home")}</i>Home</a>'
     dm = "".join(_place(p, here, f"<i>{face}</i>Messages{lamp}", viewer) for p in places if p["im"])
     return (
-        f'{who}<h2>Channels</h2>{channels}<h2>{esc(app["name"])}</h2>{home}{dm}'
+        f"{who}<h2>Channels</h2>{channels}<h2>{esc(app['name'])}</h2>{home}{dm}"
         f'<p class="app-state">{esc(app["name"])} is {said}.</p>'
     )
 
@@ -107,7 +107,7 @@ def panel(state: dict, look: Look) -> str:
     return (
         '<form id="fault"><header><h2>Workspace</h2><button type="button" class="icon" data-shut aria-label="Close">'
         f'{icon("close")}</button></header><div class="blocks">'
-        f'<p>{state["sockets"]} socket(s) open. Sign-in is by name only: this listens on your machine alone.</p>'
+        f"<p>{state['sockets']} socket(s) open. Sign-in is by name only: this listens on your machine alone.</p>"
         '<h3>Faults</h3><div class="row"><label>What<select name="kind">' + kinds + "</select></label>"
         '<label>Method<input name="method" value="*" size="18"></label>'
         '<label>Times<input name="times" type="number" min="1" max="1000" value="1"></label>'
