@@ -15,26 +15,44 @@ from agents.cases import Case
 from agents.diagnose import Diagnosis, Typed, changed, diagnose, onset
 from agents.draft import short
 from agents.faults import CODES
-from agents.rules import HEADLINES
+from agents.verdict import HEADLINES
 from core.policy import Policy, load
 
 VERSION = "cases-1"
-_BIAS, _SLOPE = -0.26, 0.75
+_BIAS, _SLOPE = -0.06, 0.87
 """Platt scaling of the first cause's posterior, fitted on 460 simulated cases and checked on 200 others."""
 SHOWN = 10
+ON_PATH = 0.08
+"""From this chance on a node is held to have been reached."""
 NAMED = 0.5
 """From this confidence in the kind on, its own remedy is proposed; below it, what helps against most kinds."""
 
 REMEDIES: dict[str, str] = {
-    "sentinel_default": "FIX_UPSTREAM", "schema_change": "FIX_SCHEMA", "unit_change": "FIX_UPSTREAM",
-    "logging_experiment": "FIX_UPSTREAM", "duplicate_events": "DEDUPE+BACKFILL", "partial_data": "RERUN_JOB",
-    "category_encoding": "FIX_MAPPING", "stale_feature_job": "RERUN_JOB", "online_store_miss": "FIX_STORE",
-    "training_serving_skew": "ROLLBACK_CODE", "feature_file_limit": "ROLLBACK_DATA", "bad_model_version": "ROLLBACK_MODEL",
-    "wrong_artefact": "ROLLBACK_CONFIG", "training_stopped": "FIX_TRAINING", "threshold_change": "ROLLBACK_CONFIG",
-    "runtime_regression": "ROLLBACK_RUNTIME", "latency_fallback": "SCALE_UP", "mixed_rollout": "FINISH_OR_ROLLBACK",
-    "late_labels": "WAIT", "label_definition": "FIX_LABELS", "covariate_drift": "RETRAIN", "concept_drift": "RETRAIN",
-    "monitor_fault": "FIX_MONITOR", "unknown": "FALLBACK",
-}  # fmt: skip
+    "sentinel_default": "FIX_UPSTREAM",
+    "schema_change": "FIX_SCHEMA",
+    "unit_change": "FIX_UPSTREAM",
+    "logging_experiment": "FIX_UPSTREAM",
+    "duplicate_events": "DEDUPE+BACKFILL",
+    "partial_data": "RERUN_JOB",
+    "category_encoding": "FIX_MAPPING",
+    "stale_feature_job": "RERUN_JOB",
+    "online_store_miss": "FIX_STORE",
+    "training_serving_skew": "ROLLBACK_CODE",
+    "feature_file_limit": "ROLLBACK_DATA",
+    "bad_model_version": "ROLLBACK_MODEL",
+    "wrong_artefact": "ROLLBACK_CONFIG",
+    "training_stopped": "FIX_TRAINING",
+    "threshold_change": "ROLLBACK_CONFIG",
+    "runtime_regression": "ROLLBACK_RUNTIME",
+    "latency_fallback": "SCALE_UP",
+    "mixed_rollout": "FINISH_OR_ROLLBACK",
+    "late_labels": "WAIT",
+    "label_definition": "FIX_LABELS",
+    "covariate_drift": "RETRAIN",
+    "concept_drift": "RETRAIN",
+    "monitor_fault": "FIX_MONITOR",
+    "unknown": "FALLBACK",
+}
 
 
 def investigate_case(folder: Path | str, policy: Policy | None = None) -> dict[str, Any]:
@@ -42,8 +60,8 @@ def investigate_case(folder: Path | str, policy: Policy | None = None) -> dict[s
 
     Returns JSON-ready data: {"case", "causes": [{"node", "name", "kind", "type", "code", "posterior", "score",
     "contributions"}], "type", "change", "change_confidence", "path", "blast", "remediation", "action", "alternatives",
-    "benign", "confidence", "abstained", "headline", "claims", "gaps", "cost"}; a citation is a row id (`series@epoch`) or
-    a change's id.
+    "benign", "confidence", "abstained", "headline", "claims", "gaps", "cost"}; a citation is a row id
+    (`series@epoch`) or a change's id.
     """
     start = time.perf_counter()
     case = cases.read(Path(folder))
@@ -104,10 +122,15 @@ def _name(case: Case, node: str) -> str:
 def _cause(case: Case, c: Typed) -> dict[str, Any]:
     parts = sorted(c.parts, key=lambda p: -abs(p[2]))[:12]
     return {
-        "node": c.node, "name": _name(case, c.node), "kind": case.nodes.get(c.node, {}).get("kind", ""),
-        "type": c.fault.cause, "code": CODES[c.fault.cause], "posterior": round(c.posterior, 4), "score": round(c.score, 3),
+        "node": c.node,
+        "name": _name(case, c.node),
+        "kind": case.nodes.get(c.node, {}).get("kind", ""),
+        "type": c.fault.cause,
+        "code": CODES[c.fault.cause],
+        "posterior": round(c.posterior, 4),
+        "score": round(c.score, 3),
         "contributions": [{"node": n, "what": w, "nats": round(x, 3)} for n, w, x in parts],
-    }  # fmt: skip
+    }
 
 
 def _change(case: Case, found: Diagnosis, top: Typed | None) -> tuple[str, float]:
@@ -126,37 +149,32 @@ def _change(case: Case, found: Diagnosis, top: Typed | None) -> tuple[str, float
 
 
 def _path(case: Case, found: Diagnosis, top: Typed) -> list[list[str]]:
-    """Edges from the root along which anomalies were seen, and the way to the alert."""
-    down: dict[str, list[str]] = {}
-    for source, sink, _ in found.edges:
-        down.setdefault(source, []).append(sink)
-    shown = {n for n, signs in found.signs.items() if any(s.nats > 0 for s in signs.values())} | {case.alert["node"]}
-    dark = {n for n in case.nodes if n not in found.signs}
-    came: dict[str, str] = {top.node: ""}
+    """Edges the fault is held to have travelled: the way to the alert, and where else it likely went."""
+    down: dict[str, list[tuple[str, float]]] = {}
+    for source, sink, strength in found.edges:
+        down.setdefault(source, []).append((sink, 0.5 if strength is None else strength))
+    reach, came = {top.node: 1.0}, {top.node: ""}
     queue = [top.node]
     for node in queue:
-        for child in sorted(down.get(node, ())):
-            if child not in came:
-                came[child] = node
+        for child, strength in sorted(down.get(node, ())):
+            p = _seen(found, child, reach[node] * strength)
+            if p > reach.get(child, 0.0) + 1e-3 and p > 0.05:
+                came.setdefault(child, node)
+                reach[child] = p
                 queue.append(child)
-    wanted: set[tuple[str, str]] = set()
-    for node in queue:
-        here = node
-        if node == case.alert["node"] or (node in shown and _near(came, node, shown | dark)):
-            while came[here]:
-                wanted.add((came[here], here))
-                here = came[here]
+    wanted = {(a, b) for a in reach for b, _ in down.get(a, ()) if min(reach[a], reach.get(b, 0.0)) >= ON_PATH}
+    here = case.alert["node"]
+    while came.get(here):
+        wanted.add((came[here], here))
+        here = came[here]
     return [[a, b] for a, b in sorted(wanted)]
 
 
-def _near(came: dict[str, str], node: str, open_: set[str]) -> bool:
-    """Whether every node on the way down to `node` moved or cannot be seen."""
-    here = came[node]
-    while here and came[here]:
-        if here not in open_:
-            return False
-        here = came[here]
-    return True
+def _seen(found: Diagnosis, node: str, p: float) -> float:
+    """The chance that the fault came to `node`, given what it shows."""
+    shown = max((s.nats for s in found.signs.get(node, {}).values()), default=0.0)
+    odds = min(p, 0.999) / (1 - min(p, 0.999)) * math.exp(min(max(shown, -1.0), 4.0) / 2)
+    return odds / (1 + odds)
 
 
 def _blast(case: Case, found: Diagnosis, top: Typed) -> dict[str, float]:
@@ -172,13 +190,8 @@ def _blast(case: Case, found: Diagnosis, top: Typed) -> dict[str, float]:
             if p > reach.get(child, 0.0) + 1e-3 and p > 0.01:
                 reach[child] = p
                 queue.append(child)
-    out = {}
-    for node, p in reach.items():
-        if case.nodes.get(node, {}).get("kind") == "model":
-            shown = max((s.nats for s in found.signs.get(node, {}).values()), default=0.0)
-            odds = p / max(1 - p, 1e-6) * math.exp(min(max(shown, -1.0), 4.0) / 2)
-            out[node] = round(odds / (1 + odds), 3)
-    return out
+    models = {n: p for n, p in reach.items() if case.nodes.get(n, {}).get("kind") == "model"}
+    return {node: round(_seen(found, node, p), 3) for node, p in models.items()}
 
 
 def _remedy(case: Case, top: Typed | None, kind: str, sure: float, change: str) -> dict[str, str]:
@@ -208,8 +221,13 @@ def _claims(case: Case, found: Diagnosis, top: Typed | None, change: str) -> lis
             claims.append(_moved(case, node, name, reading, "cause"))
         if change != "none":
             what = next(c for c in case.changes if c["id"] == change)
-            claims.append({"text": f"{what['kind']} {change} on {_name(case, top.node)} at {cases.when(what['at'])}.",
-                           "role": "cause", "citations": [{"row_id": change}]})  # fmt: skip
+            claims.append(
+                {
+                    "text": f"{what['kind']} {change} on {_name(case, top.node)} at {cases.when(what['at'])}.",
+                    "role": "cause",
+                    "citations": [{"row_id": change}],
+                }
+            )
     return claims
 
 

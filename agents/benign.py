@@ -15,16 +15,43 @@ if TYPE_CHECKING:
     from agents.diagnose import Sign
 
 TELLING = frozenset(
-    {"nulls", "top_share", "unseen", "duplicates", "schema", "staleness", "status", "store_miss", "late_rows", "label_count",
-     "skew", "pool_gap", "version_mix", "latency", "errors", "fallback", "lag", "reference_age", "checks"}
-)  # fmt: skip
+    {
+        "nulls",
+        "top_share",
+        "unseen",
+        "duplicates",
+        "schema",
+        "staleness",
+        "status",
+        "store_miss",
+        "late_rows",
+        "label_count",
+        "skew",
+        "pool_gap",
+        "version_mix",
+        "latency",
+        "errors",
+        "fallback",
+        "lag",
+        "reference_age",
+        "checks",
+    }
+)
 """Roles that a healthy world does not move."""
 VOLUMES = frozenset({"rows", "traffic", "rows_in", "rows_out"})
 LEVELS = frozenset({"mean", "psi", "median"})
 HURT = frozenset({"quality", "calibration", "errors", "latency", "fallback", "staleness", "nulls", "business"})
 
-WEIGHTS = {"bias": -3.0, "telling": -0.5, "volumes": 0.7, "levels": 2.4, "hurt": -1.8, "decisions": 2.2, "scores": 0.5,
-           "explained": -1.2}  # fmt: skip
+WEIGHTS = {
+    "bias": -3.0,
+    "telling": -0.5,
+    "volumes": 0.7,
+    "levels": 2.4,
+    "hurt": -1.8,
+    "decisions": 2.2,
+    "scores": 0.5,
+    "explained": -1.2,
+}
 AT = 0.4
 """From this probability on, "nothing is broken" is said first."""
 

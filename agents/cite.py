@@ -39,10 +39,20 @@ _FORBIDDEN = re.compile(r"(?i)[a-z][a-z0-9+.\-]*://|\bwww\.|<[!@#]|@(?:here|chan
 _IDENTIFIER = re.compile(r"[^\s,;:()\"'?!]*(?:[_/@=\\]|\w\.\w|[a-z][A-Z]|\w-\d|\d[A-Za-z]|[A-Za-z]\d)[^\s,;:()\"'?!]*")
 _UNITS = re.compile(
     r"(?i)\b(?:"
-    + "|".join(sorted({re.escape(u) for c in BY_ID.values() if c.quantity in ("temperature", "speed", "pressure", "mass")
-                       for u in (c.old, c.new)}, key=len, reverse=True))
+    + "|".join(
+        sorted(
+            {
+                re.escape(u)
+                for c in BY_ID.values()
+                if c.quantity in ("temperature", "speed", "pressure", "mass")
+                for u in (c.old, c.new)
+            },
+            key=len,
+            reverse=True,
+        )
+    )
     + r")\b"
-)  # fmt: skip
+)
 
 
 class Verdict(NamedTuple):
@@ -87,8 +97,13 @@ def texts_in(result: Any) -> frozenset[str]:
     return frozenset(found)
 
 
-def _fault(claim: Claim, index: Mapping[str, Evidence], known: Mapping[str, frozenset[str]],
-           genuine: Mapping[str, bool], path: set[str]) -> str:  # fmt: skip
+def _fault(
+    claim: Claim,
+    index: Mapping[str, Evidence],
+    known: Mapping[str, frozenset[str]],
+    genuine: Mapping[str, bool],
+    path: set[str],
+) -> str:
     """Why the claim may not be posted; empty when it may."""
     if not claim.text.strip() or len(claim.text) > MAX_LENGTH:
         return "is empty or too long"

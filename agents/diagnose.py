@@ -1,8 +1,8 @@
 """Root causes of a recorded case: the Bayesian lineage ranker, once for each kind of fault.
 
 For every kind of fault (`faults.FAULTS`) the nodes where it can begin are scored by what it should move there, what it
-should leave alone, and what it should show downstream; node and kind are then weighed together. A fault of no known kind
-is scored by whatever moved.
+should leave alone, and what it should show downstream; node and kind are then weighed together. A fault of no known
+kind is scored by whatever moved.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from agents.surprise import Constants
 HOUR = 3600.0
 BESIDE = frozenset({"observes", "trains_on"})
 """Edges along which a fault does not travel within the time of an incident."""
+JOBS = frozenset({"ingest_job", "feature_job", "label_job", "training_job"})
 CHANGE_DECAY, NEAR, LOGGED_LATE = 3 * HOUR, 12 * HOUR, 1.5 * HOUR
 
 
@@ -38,11 +39,13 @@ class Weights(NamedTuple):
     """The node moved after what it is said to have caused."""
     floor: float = -2.0
     """A node that should show it and does not, as a relay."""
+    passing: float = -0.5
+    """The same for a job: most of what passes through a job leaves no mark on the job itself."""
     at_target: float = 3.5
     """The alert itself, for a kind that begins at the node that alerted and shows there as it did."""
     change: float = 1.8
     """A change on the node at the time it began."""
-    temperature: float = 1.0
+    temperature: float = 1.15
 
 
 class Typed(NamedTuple):
@@ -144,8 +147,14 @@ def _mean(nats: Sequence[float]) -> float:
     return top + math.log(sum(math.exp(n - top) for n in nats)) - 0.5 * math.log(len(nats))
 
 
-def _scored(case: Case, signs: Mapping[str, Mapping[str, Sign]], edges: list[tuple[str, str, float | None]], fault: Fault,
-            c: Constants, w: Weights) -> list[Typed]:  # fmt: skip
+def _scored(
+    case: Case,
+    signs: Mapping[str, Mapping[str, Sign]],
+    edges: list[tuple[str, str, float | None]],
+    fault: Fault,
+    c: Constants,
+    w: Weights,
+) -> list[Typed]:
     """Every node where this kind of fault can begin, with its score."""
     target = case.alert["node"]
     kinds = {node: str(about.get("kind", "")) for node, about in case.nodes.items()}
@@ -161,7 +170,8 @@ def _scored(case: Case, signs: Mapping[str, Mapping[str, Sign]], edges: list[tup
             held = _held(shown, fault.spared.get(kind, ()))
             seen = [n - w.moved_calm * held for n in seen]
         s = max((x.s for x in shown.values()), default=math.nan)
-        relay = max(_mean(seen), w.floor) if seen else 0.0
+        floor = w.passing if kind in JOBS else w.floor
+        relay = max(_mean(seen), floor) if seen else 0.0
         own = _own(shown, fault, kind, generic, c, w)
         if node == target:
             fits = _fits(case, fault, kind, target)
@@ -173,7 +183,8 @@ def _scored(case: Case, signs: Mapping[str, Mapping[str, Sign]], edges: list[tup
     ranking = weigh(paths, factors, target, constants=c)
     found = []
     for candidate in ranking.candidates:
-        if kinds.get(candidate.node) in fault.origins:
+        kind = kinds.get(candidate.node)
+        if kind in fault.origins or (generic and not kind):
             found.append(_typed(case, fault, candidate, signs, target, kinds, w))
     return found
 
@@ -246,8 +257,15 @@ def _extra(case: Case, fault: Fault, kinds: Mapping[str, str]) -> list[tuple[str
     return []
 
 
-def _typed(case: Case, fault: Fault, candidate: Candidate, signs: Mapping[str, Mapping[str, Sign]], target: str,
-           kinds: Mapping[str, str], w: Weights) -> Typed:  # fmt: skip
+def _typed(
+    case: Case,
+    fault: Fault,
+    candidate: Candidate,
+    signs: Mapping[str, Mapping[str, Sign]],
+    target: str,
+    kinds: Mapping[str, str],
+    w: Weights,
+) -> Typed:
     parts = list(candidate.parts)
     if candidate.node == target and not _fits(case, fault, kinds[target], target):
         parts.append((target, "not what alerted", w.wrong_alert))

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from agents import calibration, remedies, rules
+from agents import calibration, remedies, rules, verdict
 from agents.cite import gate
 from agents.picture import CALM, Picture
 from agents.reason import EVERYTHING, Reasoned
@@ -55,12 +55,12 @@ def conclude(case: Case, worded: Worded | None = None, writer: str = "rules") ->
         action = worded.action
     return Hypothesis(
         written_by=writer if by_model else "rules",
-        headline=rules.headline(case.picture, r),
+        headline=verdict.headline(case.picture, r),
         claims=passed,
         causes=causes,
         confidence=confidence,
         abstained=not sure,
-        missing="" if sure else rules.missing(case.picture, r, [g.what for g in case.gaps]),
+        missing="" if sure else verdict.missing(case.picture, r, [g.what for g in case.gaps]),
         gaps=case.gaps,
         evidence=case.evidence,
         dropped=dropped,

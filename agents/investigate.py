@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from agents import gather, hypothesise, rules, sanitise, steering, wording
+from agents import gather, hypothesise, sanitise, steering, verdict, wording
 from agents.picture import Picture
 from agents.reason import Reasoned, reason
 from core.errors import MiddlewatchError
@@ -99,9 +99,11 @@ class _Steps:
             "changes": lambda: gather.changes(t.changes, incident),
             "history": lambda: gather.history(t.history, incident),
             "runbooks": lambda: gather.runbooks(
-                t.runbooks, *gather.symptoms(incident), at=incident.opened,
+                t.runbooks,
+                *gather.symptoms(incident),
+                at=incident.opened,
             ),
-        }  # fmt: skip
+        }
         found = await gather.within(t.policy.investigation.budget_seconds, what, asks[what])
         await self.say(incident, f"could not check {what}: {found.why}" if isinstance(found, Gap) else f"{what}: read")
         return {"found": [(what, found)]}
@@ -131,12 +133,24 @@ class _Steps:
         ):
             node = top.node
         kind = top.type if top is not None else "unknown"
-        words = rules.type_words(kind)
+        words = verdict.type_words(kind)
         reach, books = await asyncio.gather(
-            gather.within(budget, "blast radius", lambda: gather.reach(self.tools.lineage, incident.tenant, node, incident.onset)),
-            gather.within(budget, "runbooks", lambda: gather.runbooks(
-                self.tools.runbooks, words["words"], gather.expression_of(incident), words["question"], incident.opened, kind)),
-        )  # fmt: skip
+            gather.within(
+                budget, "blast radius", lambda: gather.reach(self.tools.lineage, incident.tenant, node, incident.onset)
+            ),
+            gather.within(
+                budget,
+                "runbooks",
+                lambda: gather.runbooks(
+                    self.tools.runbooks,
+                    words["words"],
+                    gather.expression_of(incident),
+                    words["question"],
+                    incident.opened,
+                    kind,
+                ),
+            ),
+        )
         if isinstance(reach, Gap) and isinstance(found.get("lineage"), Gap):
             return {"followed": [("runbooks", gather.best_runbooks(found.get("runbooks"), books, kind))]}
         return {"followed": [("reach", reach), ("runbooks", gather.best_runbooks(found.get("runbooks"), books, kind))]}
@@ -148,9 +162,13 @@ class _Steps:
         if self.tools.model is not None and case.claims:
             try:
                 worded = await wording.word(
-                    self.tools.model, case.claims, case.reasoned.causes, case.actions, timeout=MODEL_SECONDS,
+                    self.tools.model,
+                    case.claims,
+                    case.reasoned.causes,
+                    case.actions,
+                    timeout=MODEL_SECONDS,
                     complaints=state.get("complaints") or (),
-                )  # fmt: skip
+                )
             except (MiddlewatchError, *gather.PUBLIC) as error:
                 await self.say(
                     incident, f"the language model gave no answer ({sanitise.template(error, 80)}); rules write"

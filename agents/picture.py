@@ -75,10 +75,17 @@ class Picture:
             row = rows[t] if t is not None else {}
             s, effect = row.get("s"), detection.get("effect")
             found[name] = Signal(
-                name, row.get("label") or detection["label"], row.get("family") or detection["family"],
-                math.nan if s is None else s, abs(effect) if effect is not None else row.get("psi") or 0.0,
-                a is not None, a, t, detection, row,
-            )  # fmt: skip
+                name,
+                row.get("label") or detection["label"],
+                row.get("family") or detection["family"],
+                math.nan if s is None else s,
+                abs(effect) if effect is not None else row.get("psi") or 0.0,
+                a is not None,
+                a,
+                t,
+                detection,
+                row,
+            )
         return found
 
     @cached_property
@@ -99,8 +106,9 @@ class Picture:
     @cached_property
     def calm_inputs(self) -> list[str]:
         """Labels of inputs that were measured and did not move."""
-        return sorted(k for k, own in self.inputs.items() if k not in self.moved_inputs
-                      and any(not math.isnan(s.s) for s in own))  # fmt: skip
+        return sorted(
+            k for k, own in self.inputs.items() if k not in self.moved_inputs and any(not math.isnan(s.s) for s in own)
+        )
 
     def of(self, *families: str) -> list[Signal]:
         """Signals of these families, the most moved first."""
@@ -172,8 +180,8 @@ class Picture:
         return found
 
     def _compared(self, signal: Signal) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
-        """What a moved signal may be compared with: all healthy windows, those just before (the same season), and, while
-        no window has closed since, the reference."""
+        """What a moved signal may be compared with: all healthy windows, those just before (the same season), and,
+        while no window has closed since, the reference."""
         before, now, source = self.sides(signal)
         recent = [(side, signal.telemetry.get(side) or {}, now) for side in ("healthy", "just_before")]
         return recent if source == "telemetry" else [("reference", before, now), *recent]

@@ -175,8 +175,9 @@ def _target(p: Picture, graph: Nodes) -> str:
     return graph.of_label[lead.label] if len(p.moved_inputs) == 1 else graph.model
 
 
-def _priors(p: Picture, graph: Nodes, steering: Steering, change: tuple[int, dict[str, Any]] | None,
-            with_version: float) -> dict[str, float]:  # fmt: skip
+def _priors(
+    p: Picture, graph: Nodes, steering: Steering, change: tuple[int, dict[str, Any]] | None, with_version: float
+) -> dict[str, float]:
     """Nats from the change log, from people's words, and against what lineage says is healthy."""
     priors = {node: steering.prior(node) for node in graph.factors if steering.prior(node)}
     if change is None:
@@ -212,8 +213,15 @@ def _traits_at(p: Picture, graph: Nodes, node: str, with_version: float) -> Trai
     return seen
 
 
-def _cause(p: Picture, graph: Nodes, candidate: Candidate, kind: str, kinds: dict[str, float],
-           change: tuple[int, dict[str, Any]] | None, target: str) -> Cause:  # fmt: skip
+def _cause(
+    p: Picture,
+    graph: Nodes,
+    candidate: Candidate,
+    kind: str,
+    kinds: dict[str, float],
+    change: tuple[int, dict[str, Any]] | None,
+    target: str,
+) -> Cause:
     path = _path(graph, candidate.node, target)
     if path[-1] != graph.model:
         path = [*path, graph.model]
@@ -223,8 +231,15 @@ def _cause(p: Picture, graph: Nodes, candidate: Candidate, kind: str, kinds: dic
         held = None if innocent else change[1]["name"]
     parts = [Contribution(node=n, what=w, nats=round(x, 3)) for n, w, x in candidate.parts]
     parts.sort(key=lambda part: -abs(part.nats))
-    return Cause(node=candidate.node, type=kind, posterior=round(candidate.posterior, 4), score=round(candidate.score, 3),
-                 change=held, path=path, contributions=parts[:12])  # fmt: skip
+    return Cause(
+        node=candidate.node,
+        type=kind,
+        posterior=round(candidate.posterior, 4),
+        score=round(candidate.score, 3),
+        change=held,
+        path=path,
+        contributions=parts[:12],
+    )
 
 
 def _feeds(graph: Nodes, target: str, path: list[str]) -> bool:
@@ -265,8 +280,14 @@ def _deduplicated(causes: list[Cause], asked: frozenset[str]) -> list[Cause]:
     """
     kept: list[Cause] = []
     for cause in causes:
-        twin = next((k for k in kept if k.type == cause.type and (cause.node in k.path or k.node in cause.path)
-                     and k.change == cause.change), None)  # fmt: skip
+        twin = next(
+            (
+                k
+                for k in kept
+                if k.type == cause.type and (cause.node in k.path or k.node in cause.path) and k.change == cause.change
+            ),
+            None,
+        )
         if twin is None or cause.node in asked:
             kept.append(cause)
         else:

@@ -18,9 +18,44 @@ _AWAY = re.compile(
     r"(?i)\b(?:ignore|exclude|forget|drop|disregard|skip|rule out|not|isn't|wasn't|unrelated|leave out)\b"
 )
 _TOWARDS = re.compile(
-    r"(?i)\b(?:look(?:ing)? (?:at|into)|check|focus(?: on)?|consider|suspect|investigate|blame|inspect|think it(?:'s| is))\b"
+    r"(?i)\b(?:look(?:ing)? (?:at|into)|check|focus(?: on)?|consider|suspect|investigate|blame|inspect|"
+    r"think it(?:'s| is))\b"
 )
-_DULL = frozenset(["the", "a", "an", "at", "to", "of", "in", "on", "and", "or", "it", "is", "was", "that", "this", "into", "please", "look", "check", "feed", "job", "data", "model", "with", "for", "we", "know", "already", "change", "changes", "version"])  # fmt: skip
+_DULL = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "at",
+        "to",
+        "of",
+        "in",
+        "on",
+        "and",
+        "or",
+        "it",
+        "is",
+        "was",
+        "that",
+        "this",
+        "into",
+        "please",
+        "look",
+        "check",
+        "feed",
+        "job",
+        "data",
+        "model",
+        "with",
+        "for",
+        "we",
+        "know",
+        "already",
+        "change",
+        "changes",
+        "version",
+    ]
+)
 _KINDS = {
     "deployment": ("deploy", "deployment", "deploys", "release", "rollout", "promotion"),
     "feature_job": ("job", "pipeline"),

@@ -123,7 +123,7 @@ def error_of(conversion: str, healthy: Sequence[float], current: Sequence[float]
 
 
 def mean_gap(conversion: str, healthy: Sequence[float], current: Sequence[float]) -> float:
-    """Mean distance of the quantiles from the converted healthy ones, in the unit seen now. KeyError as in `error_of`."""
+    """Mean distance of the quantiles from the converted healthy ones, in the unit of now. KeyError as in `error_of`."""
     convert = (lambda v: v) if conversion == "identity" else BY_ID[conversion]
     return sum(abs(convert(h) - c) for h, c in zip(healthy, current, strict=True)) / len(current)
 

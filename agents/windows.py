@@ -1,8 +1,8 @@
 """Closed windows condensed into one piece of evidence: what each signal looked like while healthy, and now.
 
 "Healthy" are the last windows before the onset (of the previous version when a new one had just taken over, of the same
-version otherwise); "current" are the windows of the alerting version since. Both are pooled: counts are added, quantiles
-come from the mixture of the windows' own quantile curves, weighted by rows.
+version otherwise); "current" are the windows of the alerting version since. Both are pooled: counts are added,
+quantiles come from the mixture of the windows' own quantile curves, weighted by rows.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _versions(windows: Sequence[WindowClosed], onset: float) -> list[dict[str, A
 
 
 def _signal(name: str, healthy: Sequence[WindowClosed], current: Sequence[WindowClosed]) -> dict[str, Any]:
-    """One signal: {name, label, family, s, psi, healthy, current, bins}. `s` is None when there is nothing to compare."""
+    """One signal: {name, label, family, s, psi, healthy, current, bins}. `s` is None without both sides."""
     before = [w for w in healthy if name in w.signals]
     now = [w for w in current if name in w.signals]
     family, _, rest = name.partition(":")
@@ -201,7 +201,7 @@ def merged(histograms: Sequence[Histogram]) -> Histogram | None:
 
 
 def anomaly(healthy: Sequence[SignalWindow], current: Sequence[SignalWindow]) -> float | None:
-    """The ranker's s of a signal: its most anomalous aspect (level, width, nulls, PSI), against history and just before."""
+    """The ranker's s of a signal: its most anomalous aspect (level, width, nulls, PSI), against history and before."""
     c = Constants()
     best: float | None = None
     for aspect, sign in (("level", 0), ("width", 0), ("nulls", 1), ("psi", 1)):

@@ -77,6 +77,7 @@ class State(NamedTuple):
     window: np.ndarray  # i8[T] counts since the window opened
     moments: np.ndarray  # f8[5, V] finite values of the window: n, sum, sum of squares, least, greatest
     sample: np.ndarray  # f4[V, SAMPLE]
+    runs: np.ndarray  # f8[2, V] last value of each number column, and for how many rows it has stood
     sampled: np.ndarray  # i8[2] rows since the window opened, stride
 
 
@@ -103,6 +104,7 @@ def new_state(bins: int, columns: int, values: int) -> State:
         np.zeros(bins, np.int64),
         np.zeros((5, values)),
         np.zeros((values, SAMPLE), np.float32),
+        np.zeros((2, values)),
         np.array([0, 1], np.int64),
     )
     open_window(state)

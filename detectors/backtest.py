@@ -184,7 +184,7 @@ def _split(
         source=f"first {count} rows",
         least=options.baseline_min_rows,
     )
-    made.error = from_file.labelled(first, options)
+    made.error = from_file.labelled(first, options, made.columns)
     return made, _taken(table, slice(count, None))
 
 

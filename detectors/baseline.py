@@ -44,6 +44,8 @@ class Column(Struct, kw_only=True):
     """Bounds for block means."""
     step: list[float]
     """See steps.learn_step."""
+    longest: float = 0.0
+    """Longest run of one value, in rows; 0 where the value never changes or is no number."""
     summary: Summary
     typical: str = "number"
     """JSON type most values had: number, text, boolean, null, nested."""
@@ -64,9 +66,11 @@ class ErrorReference(Struct, kw_only=True):
     deff: float
     task: str
     quality: dict[str, float] = {}
-    """Each label-based metric over the reference."""
-    calibration: list[list[float]] = []
-    """Pairs (score, share of positives) of the reference, for estimated performance."""
+    """`cut`: errors above it are wrong; `quiet`: design effect at which the reference raises no alarm."""
+    metrics: dict[str, list[float]] = {}
+    """metric -> [mean, standard deviation, windows] over windows of the reference."""
+    by_bin: list[float] = []
+    """Mean error per bin of the score: performance can be estimated before labels come."""
 
 
 class Reference(Struct, kw_only=True):

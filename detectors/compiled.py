@@ -193,7 +193,7 @@ class Compiled:
 
         A column that did not come is null throughout.
         """
-        from detectors.kernel import bin_numbers
+        from detectors.evidence import bin_numbers
 
         n = len(rows)
         codes = np.empty((len(self.columns), n), np.int16)

@@ -18,7 +18,7 @@ class EDetector(Detector):
     """Dyadic windows of 25 to 6,400 rows weighed against the reference; fires when their evidence sums to the ARL.
 
     A window's evidence is the Bayes factor of "some other distribution" over the reference's posterior predictive
-    (`kernel.log_evidence`), its counts divided by the design effect of its length. The sum over windows is part of a
+    (`evidence.log_evidence`), its counts divided by the design effect of its length. The sum over windows is part of a
     Shiryaev-Roberts sum, so the mean time between false alarms is at least `arl` blocks. A firing must also show a
     corrected PSI of 0.05. The Monitor runs the same arithmetic for all columns at once in `kernel.advance`; this class
     is one signal of it. Sources: Shin, Ramdas and Rinaldo (2023), "E-detectors"; Yurdakul and Naranjo (2020) for PSI.
@@ -50,7 +50,7 @@ class EDetector(Detector):
         self.rows = 0
 
     def update(self, data: np.ndarray) -> Finding | None:
-        from detectors.kernel import log_evidence
+        from detectors.evidence import log_evidence
 
         ring = len(self.blocks)
         for k in range(LEVELS):

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from detectors.baseline import Reference, Unfit
-from detectors.labels import error_of, learn_errors, task_of
+from detectors.baseline import Column, Reference, Unfit
+from detectors.bins import codes
+from detectors.labels import error_of, learn_errors, marked_rows, task_of
 from detectors.learn import learn
 from detectors.options import Options
+from detectors.performance import LEARN, error_by_bin, metrics, usual_of
 from detectors.served import Served
 from detectors.table import Table, listed, read
 
@@ -35,11 +37,11 @@ def reference(path: Path, tenant: str, model: str, version: str, options: Option
     )
     if not made.columns:
         raise Unfit(f"{path}: the file has no column to watch")
-    made.error = labelled(table, options)
+    made.error = labelled(table, options, made.columns)
     return made
 
 
-def labelled(table: Table, options: Options):  # type: ignore[no-untyped-def]
+def labelled(table: Table, options: Options, columns: list[Column]):  # type: ignore[no-untyped-def]
     """The reference of the error when the file holds labels and the model's answers; None otherwise."""
     if table.labels is None:
         return None
@@ -47,13 +49,28 @@ def labelled(table: Table, options: Options):  # type: ignore[no-untyped-def]
     said = table.rows.columns.get("prediction")
     scores = [None] * len(table.labels) if scores is None else listed(scores)
     said = [None] * len(table.labels) if said is None else listed(said)
-    task, errors = options.task, []
-    for score, prediction, label in zip(scores, said, table.labels, strict=True):
-        if label is None or (score is None and prediction is None):
+    task, kept = options.task, []
+    for row, (one, prediction, label) in enumerate(zip(scores, said, table.labels, strict=True)):
+        if label is None or (one is None and prediction is None):
             continue
-        served = Served(0.0, "", score, prediction)
+        served = Served(0.0, "", one, prediction)
         task = task or task_of(served, label)
         error = error_of(task, served, label, options.threshold)
         if error is not None:
-            errors.append(error)
-    return learn_errors(np.array(errors), task) if len(errors) >= FEW_LABELS else None
+            kept.append((row, error, one, prediction, label))
+    if len(kept) < FEW_LABELS:
+        return None
+    errors = np.array([k[1] for k in kept])
+    made = learn_errors(errors, task)
+    size = marked_rows(options, made)
+    windows = [list(zip(*kept[i : i + size], strict=True)) for i in range(0, len(kept) - size + 1, size)]
+    found = [metrics(task, w[2], w[3], w[4], options.threshold) for w in windows]
+    for name in {name for one in found for name in one}:
+        values = [one[name] for one in found if name in one]
+        if len(values) >= LEARN:
+            made.metrics[name] = usual_of(values)
+    column = next((c for c in columns if c.signal == "score"), None)
+    if column is not None and "score" in table.rows.columns:
+        coded = codes(column.bins, table.rows.columns["score"]).astype(np.int64)
+        made.by_bin = error_by_bin(coded[[k[0] for k in kept]], errors, column.bins.size)
+    return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from core.findings import Detection, Summary
 from detectors import base
@@ -12,7 +13,10 @@ from detectors.baseline import ErrorReference
 from detectors.bins import truth_of
 from detectors.dispersion import MARGIN
 from detectors.options import Options
+from detectors.performance import Low, Marks, metrics
 from detectors.served import Served
+
+MARKED = 20.0
 
 TRUE = frozenset({"true", "1", "1.0", "yes", "t"})
 
@@ -93,6 +97,24 @@ def cut_of(task: str, errors: np.ndarray) -> float:
     return float(np.quantile(errors, 0.8)) if task == "regression" and len(errors) else 0.5
 
 
+def marked_rows(options: Options, reference: ErrorReference | None) -> int:
+    """Labelled rows over which a metric is held against its mark: worth twenty independent ones at least."""
+    deff = reference.deff if reference is not None else 1.0
+    return int(max(options.window_rows, min(MARKED * deff, 20_000)))
+
+
+class Labelled(Struct, kw_only=True):
+    """A closed window of labelled rows."""
+
+    start: float
+    end: float
+    summary: Summary
+    metrics: dict[str, float]
+    low: list[Detection]
+    well: list[str]
+    any_low: bool
+
+
 class ErrorWatch:
     """The error of one model version, against the reference of its model."""
 
@@ -109,6 +131,9 @@ class ErrorWatch:
         self.patience = options.calm_rows
         self.window: list[float] = []
         self.window_start = self.window_end = 0.0
+        self.pairs: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
+        self.long: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
+        self.marks = Marks(reference.metrics if reference else None)
         self.reference = reference
         if reference is not None:
             self._arm()
@@ -223,11 +248,55 @@ class ErrorWatch:
             detail=f"error {r.mean:.3g} -> {r.mean + rise:.3g} since row {row}",
         )
 
-    def closed(self) -> tuple[float, float, Summary] | None:
-        """(start, end, summary) of the labels since the last window, when they are enough for one."""
+    def keep(self, scores: list[Any], said: list[Any], labels: list[Any]) -> None:
+        """Labelled rows, for the metrics of the window they fall into."""
+        for held, more in zip(self.pairs, (scores, said, labels), strict=True):
+            held += more
+
+    def closed(self) -> Labelled | None:
+        """The labels since the last window, when they are enough for one."""
         if len(self.window) < self.options.window_rows:
             return None
         values = np.array(self.window)
         start, end = self.window_start, self.window_end
+        found = metrics(self.task, *self.pairs, self.options.threshold)
+        low, well = self._marked()
         self.window, self.window_start, self.window_end = [], 0.0, 0.0
-        return start, end, Summary(rows=len(values), mean=float(values.mean()), std=float(values.std()))
+        self.pairs = ([], [], [])
+        summary = Summary(rows=len(values), mean=float(values.mean()), std=float(values.std()))
+        return Labelled(
+            start=start, end=end, summary=summary, metrics=found, low=[self._low(one, end) for one in low], well=well,
+            any_low=bool(self.marks.low),
+        )  # fmt: skip
+
+    def _marked(self) -> tuple[list[Low], list[str]]:
+        """Metrics are held against their marks over as many rows as the dependence between rows asks for."""
+        for held, more in zip(self.long, self.pairs, strict=True):
+            held += more
+        if len(self.long[0]) < marked_rows(self.options, self.reference):
+            return [], []
+        found = metrics(self.task, *self.long, self.options.threshold)
+        self.long = ([], [], [])
+        return self.marks.add(found)
+
+    def _low(self, low: Low, at: float) -> Detection:
+        reference, current = Summary(rows=self.options.window_rows, mean=low.usual, std=low.spread), Summary(
+            rows=2 * marked_rows(self.options, self.reference), mean=low.value)  # fmt: skip
+        worse = abs(low.value - low.usual)
+        return Detection(
+            detector="performance",
+            signal=f"quality:{low.metric}",
+            kind="concept_drift",
+            at=at,
+            onset=self.when(max(self.rows - 2 * marked_rows(self.options, self.reference), 0)),
+            row=self.rows,
+            onset_row=max(self.rows - 2 * marked_rows(self.options, self.reference), 0),
+            statistic=low.value,
+            threshold=low.limit,
+            effect=worse,
+            direction="up" if low.value > low.usual else "down",
+            reference=reference,
+            current=current,
+            window_end=at,
+            detail=f"{low.metric} {low.usual:.3g} -> {low.value:.3g}, twice beyond {low.limit:.3g}",
+        )

@@ -86,6 +86,14 @@ def pace(at: np.ndarray) -> tuple[float, list[float]]:
     return float(BLOCK / np.quantile(span, 0.25)), known
 
 
+def longest_run(values: np.ndarray) -> float:
+    """Longest run of equal values in rows; 0 for a column that never changes. Nulls end a run."""
+    changes = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
+    if len(changes) < 2:
+        return 0.0
+    return float(np.diff(np.append(changes, len(values))).max())
+
+
 def hourly_means(values: np.ndarray, cell: np.ndarray) -> list[float]:
     """Mean per cell of the season, shrunk toward the whole by twenty rows."""
     finite = np.isfinite(values)
@@ -145,7 +153,7 @@ def learn_column(signal: str, values: Any, at: np.ndarray, cell: np.ndarray, gap
     return Column(
         signal=signal, bins=made, counts=counts.tolist(), expected_special=special, deff=deff.tolist(),
         deff_special=special_deff, whole=whole, season=b"" if by_cell is None else by_cell.astype(np.float32).tobytes(),
-        season_gain=float(gain),
+        season_gain=float(gain), longest=longest_run(floats) if floats is not None else 0.0,
         hourly=hourly_means(floats, cell) if floats is not None and by_cell is not None else [],
         clip=clip, step=list(step), summary=summary, typical=typical,
     )  # fmt: skip

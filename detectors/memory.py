@@ -80,13 +80,18 @@ def freeze_model(model: Model) -> dict[str, Any]:
     known += [compiled.reference for compiled in model.compiled.values()]
     references = {reference.id: baseline.encode(reference) for reference in known if reference is not None}
     return {
-        "name": [model.tenant, model.model], "references": references,
+        "name": [model.tenant, model.model],
+        "references": references,
         "reference": model.reference.id if model.reference else None,
-        "learning": [rows_out(rows) for rows in model.learning], "learning_rows": model.learning_rows,
-        "served": model.memory.snapshot(array), "clock": model.clock.snapshot(msgspec.to_builtins),
+        "learning": [rows_out(rows) for rows in model.learning],
+        "learning_rows": model.learning_rows,
+        "served": model.memory.snapshot(array),
+        "clock": model.clock.snapshot(msgspec.to_builtins),
         "counts": [model.silent_since, model.serving, model.rows, model.duplicates, model.labels, model.unknown_labels],
-        "told": sorted(model.told), "versions": [freeze_version(v) for v in model.versions.values()],
-    }  # fmt: skip
+        "told": sorted(model.told),
+        "flow": model.flow.snapshot(),
+        "versions": [freeze_version(v) for v in model.versions.values()],
+    }
 
 
 def thaw_model(monitor: Monitor, state: dict[str, Any]) -> None:
@@ -104,6 +109,7 @@ def thaw_model(monitor: Monitor, state: dict[str, Any]) -> None:
         "counts"
     ]
     model.told = set(state["told"])
+    model.flow.restore(state["flow"])
     for one in state["versions"]:
         version = thaw_version(model, one, references)
         model.versions[version.name] = version
@@ -113,7 +119,7 @@ def freeze_version(version: Version) -> dict[str, Any]:
     return {
         "name": version.name, "pending": msgspec.to_builtins(version.pending),
         "parts": [rows_out(part) for part in version.parts],
-        "counts": [version.first_at, version.last_at, version.rows, version.away],
+        "counts": [version.first_at, version.last_at, version.rows, version.away], "flow": version.flow,
         "reference": version.reference.id if version.reference else None,
         "watch": None if version.watch is None else freeze_watch(version.watch),
         "errors": None if version.errors is None else freeze_errors(version.errors),
@@ -126,6 +132,7 @@ def thaw_version(model: Model, state: dict[str, Any], references: dict[str, Refe
     version.parts = [rows_in(part) for part in state["parts"]]
     version.first_at, version.last_at, version.rows, version.away = state["counts"]
     version.reference = references.get(state["reference"])
+    version.flow = state["flow"]
     if state["watch"] is not None:
         version.watch = Watch(model.compiled[state["watch"]["reference"]], model.options)
         thaw_watch(version.watch, state["watch"])
@@ -177,6 +184,9 @@ def freeze_errors(errors: ErrorWatch) -> dict[str, Any]:
     return {
         "plain": [getattr(errors, name) for name in ERRORS],
         "reference": None if errors.reference is None else msgspec.to_builtins(errors.reference),
+        "pairs": list(errors.pairs),
+        "long": list(errors.long),
+        "marks": errors.marks.snapshot(),
         "detectors": {name: detector.snapshot() for name, detector in errors.detectors.items()},
     }
 
@@ -186,6 +196,8 @@ def thaw_errors(model: Model, state: dict[str, Any]) -> ErrorWatch:
     errors = ErrorWatch(model.options, reference)
     for name, value in zip(ERRORS, state["plain"], strict=True):
         setattr(errors, name, value)
+    errors.pairs, errors.long = tuple(state["pairs"]), tuple(state["long"])
+    errors.marks.restore(state["marks"])
     for name, detector in errors.detectors.items():
         if name in state["detectors"]:
             detector.restore(state["detectors"][name])

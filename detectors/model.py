@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 
 from core.events import InferenceServed, LabelArrived, iso
+from detectors import flow, silence
 from detectors import labels as joining
-from detectors import silence
 from detectors.baseline import Reference, Unfit
 from detectors.clock import Clock
 from detectors.compiled import Compiled
@@ -59,6 +59,7 @@ class Model:
         self.learning_rows = 0
         self.memory = Memory(room or (lambda: options.label_memory))
         self.clock = Clock(options.lateness_seconds)
+        self.flow = flow.Flow()
         self.silent_since = 0.0
         self.serving = ""
         self.rows = self.duplicates = self.labels = self.unknown_labels = 0
@@ -252,6 +253,8 @@ class Model:
         for content in closed:
             reaction.windows.append(reaction.window(self, version, content))
         silence.broken(self, version, reaction)
+        flow.frozen(self, version, reaction)
+        self.flow.judge(self, version, reaction)
         self._left(version, reaction)
 
     def key(self, version: Version) -> tuple[str, str, str]:
@@ -327,26 +330,31 @@ class Model:
             version.errors = joining.ErrorWatch(self.options, self.reference.error if self.reference else None)
         watch = version.errors
         watch.task = watch.task or joining.task_of(*pairs[0])
-        found = [
-            (joining.error_of(watch.task, served, label, self.options.threshold), served.at) for served, label in pairs
-        ]
-        told = [(error, at) for error, at in found if error is not None]
-        if not told:
+        kept = []
+        for served, label in pairs:
+            error = joining.error_of(watch.task, served, label, self.options.threshold)
+            if error is not None:
+                kept.append((error, served, label))
+        if not kept:
             return
-        errors, at = np.array([e for e, _ in told]), np.array([a for _, a in told])
+        errors, at = np.array([e for e, _, _ in kept]), np.array([one.at for _, one, _ in kept])
         had = watch.reference is not None
+        watch.keep([one.score for _, one, _ in kept], [one.prediction for _, one, _ in kept], [v for _, _, v in kept])
         detections, calm = watch.add(errors, at)
         if not had and watch.reference is not None and self.reference is not None and self.reference.error is None:
             self.reference.error = watch.reference
             reaction.baselines.append(self.reference.exported(self.options.importance))
         reaction.detections += [(self.key(version), d) for d in detections]
-        if calm:
-            reaction.calms.append(
-                (self.key(version), Calm(kind="concept_drift", signals=["error"], at=float(at.max()), rows=calm))
-            )
         closed = watch.closed()
         if closed is not None:
-            reaction.windows.append(reaction.error_window(self, version, *closed))
+            reaction.windows.append(reaction.error_window(self, version, closed))
+            reaction.detections += [(self.key(version), d) for d in closed.low]
+        ended = calm if calm and not watch.marks.low else 0
+        if closed is not None and closed.well and not closed.any_low and not watch.fired:
+            ended = closed.summary.rows
+        if ended:
+            over = Calm(kind="concept_drift", signals=["error"], at=float(at.max()), rows=ended)
+            reaction.calms.append((self.key(version), over))
 
     # ---- time
 

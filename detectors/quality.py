@@ -17,7 +17,7 @@ class Quality(Detector):
     """Fires when the share of nulls or of unseen values rises by 0.05 or more, with evidence of the ARL.
 
     Reads counts whose last two bins are null and unseen. Beta-binomial evidence over dyadic windows of 25 to 800 rows
-    (`kernel.log_evidence_rate`), counts divided by the design effect. The Monitor runs the same arithmetic for all
+    (`evidence.log_evidence_rate`), counts divided by the design effect. The Monitor runs the same arithmetic for all
     columns at once, out-of-range values included. Source: Shin, Ramdas and Rinaldo (2023), "E-detectors".
 
     >>> still = Learned(counts=np.array([500.0, 500.0, 0.0, 0.0]), values=np.zeros(0), deff=np.ones(9), worth=1000.0)
@@ -43,7 +43,7 @@ class Quality(Detector):
         self.rows = 0
 
     def update(self, data: np.ndarray) -> Finding | None:
-        from detectors.kernel import log_evidence_rate
+        from detectors.evidence import log_evidence_rate
 
         n = float(data.sum())
         self.rows += int(n)

@@ -11,6 +11,7 @@ from core.findings import Detection, Summary
 from core.ports import Baseline
 
 if TYPE_CHECKING:
+    from detectors.labels import Labelled
     from detectors.model import Model, Version
     from detectors.watch import Calm
     from detectors.windows import Content
@@ -48,13 +49,18 @@ class Reaction(Struct, kw_only=True):
             rows=content.rows, signals=content.signals, segment=segment, design_effect=content.design_effect,
         )  # fmt: skip
 
-    def error_window(self, model: Model, version: Version, start: float, end: float, summary: Summary) -> WindowClosed:
+    def error_window(self, model: Model, version: Version, closed: Labelled) -> WindowClosed:
         """A window of labelled rows; its times are those of the predictions."""
-        name = content_id("win", model.tenant, model.model, version.name, "error", start, end, summary.rows)
+        name = content_id("win", model.tenant, model.model, version.name, "error", closed.start, closed.end,
+                          closed.summary.rows)  # fmt: skip
         reference = version.errors.reference if version.errors else None
+        signals = {"error": SignalWindow(summary=closed.summary, value=closed.summary.mean)}
+        for metric, value in closed.metrics.items():
+            summary = Summary(rows=closed.summary.rows, mean=value)
+            signals[f"quality:{metric}"] = SignalWindow(summary=summary, value=value)
         return WindowClosed(
-            id=name, cause="", actor="detect", at=end, tenant=model.tenant, model=model.model, version=version.name,
-            baseline=model.reference.id if model.reference else "", start=start, end=end, rows=summary.rows,
-            signals={"error": SignalWindow(summary=summary, value=summary.mean)},
+            id=name, cause="", actor="detect", at=closed.end, tenant=model.tenant, model=model.model,
+            version=version.name, baseline=model.reference.id if model.reference else "", start=closed.start,
+            end=closed.end, rows=closed.summary.rows, signals=signals,
             design_effect={"error": reference.deff if reference else 1.0},
         )  # fmt: skip

@@ -21,7 +21,7 @@ def _rising(a: np.ndarray, c: np.ndarray) -> np.ndarray:
 
 
 def evidence(counts: np.ndarray, share: np.ndarray, scale: float, m: float) -> np.ndarray:
-    """Log evidence of every window, [N]; the same formula as `kernel.log_evidence`, for many windows at once."""
+    """Log evidence of every window, [N]; the same formula as `evidence.log_evidence`, for many windows at once."""
     c = counts * scale
     n, size = c.sum(axis=1), counts.shape[1]
     base = _rising(share * m + 0.5, c).sum(axis=1) - _rising(np.full(len(c), m + 0.5 * size), n)

@@ -74,6 +74,7 @@ class Watch:
         self.compiled, self.options = compiled, options
         self.state = new_state(int(compiled.off[-1]), len(compiled.columns), len(compiled.number))
         self.row = 0
+        self.estimated = self._estimated()
         self.first_at = self.last_at = 0.0
         self.window_start = self.window_end = 0.0
         self.window_rows = 0
@@ -84,6 +85,14 @@ class Watch:
         self.hushed = 0
         self.boundary = False
         """Whether the block means of the version before lead into this version's first ones."""
+
+    def _estimated(self) -> tuple[int, int, np.ndarray] | None:
+        """(first bin, last bin, mean error per bin) of the score, where the reference had labels."""
+        error = self.compiled.reference.error
+        at = next((c for c, column in enumerate(self.compiled.columns) if column.signal == "score"), None)
+        if error is None or at is None or not error.by_bin:
+            return None
+        return int(self.compiled.off[at]), int(self.compiled.off[at + 1]), np.array(error.by_bin)
 
     def follow(self, before: Watch, at: float) -> None:
         """Begin where `before` (the version that served until now) leaves off, so that a step at the change is seen."""
