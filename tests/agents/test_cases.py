@@ -12,8 +12,15 @@ from core.findings import ACTIONS, CAUSES
 
 DAY, HOUR = 86_400.0, 3600.0
 ALERT = 1_760_000_000.0
-CHAIN = [("feed", "source"), ("load", "ingest_job"), ("rows", "table"), ("make", "feature_job"), ("view", "feature_view"),
-         ("model", "model"), ("app", "service")]  # fmt: skip
+CHAIN = [
+    ("feed", "source"),
+    ("load", "ingest_job"),
+    ("rows", "table"),
+    ("make", "feature_job"),
+    ("view", "feature_view"),
+    ("model", "model"),
+    ("app", "service"),
+]
 
 
 def facet(name, kind):
@@ -30,21 +37,34 @@ def events(extra=()):
     ]
     for job, inputs, outputs in [*links, *extra]:
         yield {
-            "eventType": "COMPLETE", "job": {"namespace": "t", "name": job, "facets": facet(job, kinds[job])},
+            "eventType": "COMPLETE",
+            "job": {"namespace": "t", "name": job, "facets": facet(job, kinds[job])},
             "inputs": [{"namespace": "t", "name": n, "facets": facet(n, kinds[n])} for n in inputs],
             "outputs": [{"namespace": "t", "name": n, "facets": facet(n, kinds[n])} for n in outputs],
-        }  # fmt: skip
+        }
 
 
 METRICS = [
-    ("nulls", "share of rows without a value", "up", "ratio"), ("dups", "share of rows whose key was seen before", "up", "ratio"),
-    ("avg", "mean of the feature, offline", "either", "score"), ("vol", "rows that arrived in the interval", "either", "count"),
-    ("age", "age of the served values", "up", "s"), ("score", "average prediction", "either", "score"),
-    ("lat", "99th percentile of latency", "up", "ms"), ("fall", "share answered by the fallback", "up", "ratio"),
-    ("out", "rows written by the run", "either", "count"), ("fp", "hash of the declared schema", "none", "hash"),
-]  # fmt: skip
-SEEN = {"feed": ("nulls", "vol", "fp"), "load": ("out",), "rows": ("nulls", "dups", "vol"), "make": ("out",),
-        "view": ("nulls", "avg", "age"), "model": ("score",), "app": ("lat", "fall")}  # fmt: skip
+    ("nulls", "share of rows without a value", "up", "ratio"),
+    ("dups", "share of rows whose key was seen before", "up", "ratio"),
+    ("avg", "mean of the feature, offline", "either", "score"),
+    ("vol", "rows that arrived in the interval", "either", "count"),
+    ("age", "age of the served values", "up", "s"),
+    ("score", "average prediction", "either", "score"),
+    ("lat", "99th percentile of latency", "up", "ms"),
+    ("fall", "share answered by the fallback", "up", "ratio"),
+    ("out", "rows written by the run", "either", "count"),
+    ("fp", "hash of the declared schema", "none", "hash"),
+]
+SEEN = {
+    "feed": ("nulls", "vol", "fp"),
+    "load": ("out",),
+    "rows": ("nulls", "dups", "vol"),
+    "make": ("out",),
+    "view": ("nulls", "avg", "age"),
+    "model": ("score",),
+    "app": ("lat", "fall"),
+}
 
 
 @pytest.fixture
@@ -213,14 +233,22 @@ def test_every_kind_of_fault_is_in_the_closed_list():
 @pytest.mark.parametrize(
     ("description", "role"),
     [
-        ("share of rows whose key was seen before", "duplicates"), ("empty cells of the column", "nulls"),
-        ("mean of the column", "mean"), ("average prediction", "score_mean"), ("mean of the model's output", "score_mean"),
-        ("time since the view was built", "staleness"), ("labels received over labels expected by now", "label_count"),
-        ("predicted over observed", "calibration"), ("minority build share", "version_mix"), ("weight of the mode", "top_share"),
-        ("backlog behind the stream's head", "lag"), ("auc of the model on outcomes known so far", "quality"),
-        ("age of the reference", "reference_age"), ("serving against offline, in sd", "skew"),
+        ("share of rows whose key was seen before", "duplicates"),
+        ("empty cells of the column", "nulls"),
+        ("mean of the column", "mean"),
+        ("average prediction", "score_mean"),
+        ("mean of the model's output", "score_mean"),
+        ("time since the view was built", "staleness"),
+        ("labels received over labels expected by now", "label_count"),
+        ("predicted over observed", "calibration"),
+        ("minority build share", "version_mix"),
+        ("weight of the mode", "top_share"),
+        ("backlog behind the stream's head", "lag"),
+        ("auc of the model on outcomes known so far", "quality"),
+        ("age of the reference", "reference_age"),
+        ("serving against offline, in sd", "skew"),
     ],
-)  # fmt: skip
+)
 def test_a_documented_metric_is_known_by_what_its_owner_says(description, role):
     """Whatever a tenant calls its metrics, their documentation tells what they are."""
     assert role_described("x1", description, "either", "score").name == role
