@@ -37,7 +37,7 @@ class Weights(NamedTuple):
     """The alert is of a sign that the kind does not move."""
     late_root: float = -1.0
     """The node moved after what it is said to have caused."""
-    floor: float = -2.0
+    floor: float = -1.5
     """A node that should show it and does not, as a relay."""
     passing: float = -0.5
     """The same for a job: most of what passes through a job leaves no mark on the job itself."""
