@@ -72,9 +72,22 @@ def content(watch: Watch) -> Content:
         histogram = Histogram(counts=counts, cuts=cuts, levels=levels)
         signals[signal] = SignalWindow(summary=summary, psi=psis[c], histogram=histogram)
         effect[signal] = effects[c]
+    _add_estimates(watch, signals, rows)
     return Content(
         start=watch.window_start, end=watch.window_end, rows=rows, signals=signals, design_effect=effect, psi=psi
     )
+
+
+def _add_estimates(watch: Watch, signals: dict[str, SignalWindow], rows: int) -> None:
+    """The error to expect before labels come, and the business value, where there is one."""
+    if watch.estimated is not None:
+        first, last, by_bin = watch.estimated
+        counts = watch.state.window[first:last]
+        value = float((counts * by_bin).sum() / max(counts.sum(), 1))
+        signals["quality:estimated_error"] = SignalWindow(summary=Summary(rows=rows, mean=value), value=value)
+    business = signals.get(f"feature:{watch.options.business}") if watch.options.business else None
+    if business is not None:
+        signals["quality:business"] = SignalWindow(summary=business.summary, value=business.summary.mean)
 
 
 def _summaries(watch: Watch) -> list[dict[str, float | None]]:

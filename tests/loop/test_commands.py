@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import re
 import resource
@@ -71,7 +72,7 @@ def test_every_schema_is_valid_json_schema(event, capsys):
 def test_the_schema_accepts_the_readmes_example_and_refuses_what_detect_would(capsys):
     """The event in the README fits `schema InferenceServed`; without its time, or with words for a score, none does."""
     literal = re.search(r"event = (\{.*?\})\n", (ROOT / "README.md").read_text(), re.DOTALL)
-    event = json.loads(literal[1])
+    event = ast.literal_eval(literal[1])
     main(["schema", "InferenceServed"])
     validator = jsonschema.Draft202012Validator(json.loads(capsys.readouterr().out))
     validator.validate(event)
