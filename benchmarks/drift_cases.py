@@ -185,7 +185,7 @@ def real_thin(frame: Any) -> Iterator[Case]:
                 [only],
             )
     columns, label = _river("Shuttle")
-    for only in list(columns)[:6]:
+    for only in ("f1", "f3", "f5", "f7", "f8", "f9"):  # the others hardly differ: PSI 0.03 to 0.1
         yield _two(
             "real thin",
             f"Shuttle {only}",

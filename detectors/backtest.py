@@ -22,7 +22,7 @@ from core.findings import Detection
 from core.statistics import psi
 from detectors import from_file
 from detectors.baseline import Reference, Unfit
-from detectors.learn import learn
+from detectors.learn import learn, learn_segments
 from detectors.monitor import Monitor
 from detectors.options import Options, options_of
 from detectors.rows import Rows
@@ -184,6 +184,7 @@ def _split(
         source=f"first {count} rows",
         least=options.baseline_min_rows,
     )
+    made.segments = learn_segments(first.rows, made, options.segments, options.segment_values)
     made.error = from_file.labelled(first, options, made.columns)
     return made, _taken(table, slice(count, None))
 

@@ -13,6 +13,7 @@ from core.events import SignalWindow
 from core.findings import Summary
 from core.ports import Baseline
 from detectors.bins import Bins
+from detectors.derived import Derived
 from detectors.relation import Relation
 
 
@@ -90,6 +91,9 @@ class Reference(Struct, kw_only=True):
     gap: list[float]
     """Seconds: from here a wait is a gap; the longest wait known; the longest usual span of three blocks."""
     relation: Relation | None = None
+    derived: list[Derived] = []
+    segments: dict[str, Reference] = {}
+    """"column=value" -> the reference of those rows alone."""
     error: ErrorReference | None = None
     quiet: list[float] = []
     """Longest usual silence in seconds, per hour of day (24) or empty."""

@@ -10,11 +10,14 @@ from core.statistics import corrected_psi
 from detectors import bins as bin_maker
 from detectors.arrays import CELLS, LOGS, SPECIALS, Ref
 from detectors.baseline import Column, Reference
+from detectors.derived import derive
 from detectors.options import Options
 from detectors.relation import residuals
 from detectors.rows import Coded, Rows
 
-GROUP = {"feature": 0, "relation": 0, "score": 2, "confidence": 2, "latency": 3}
+GROUP = {"feature": 0, "relation": 0, "text": 0, "embedding": 0, "score": 2, "confidence": 2, "latency": 3}
+FEATURES = ("feature", "relation", "text", "embedding")
+"""Families that are inputs of the model."""
 KINDS = ("data_drift", "quality", "prediction_drift", "latency")
 _EMPTY = np.zeros(0)
 
@@ -58,7 +61,8 @@ class Compiled:
             np.int64
         )
         self.null = np.array([self.columns[i].bins.null for i in self.number], np.int64)
-        self.names = {c.signal for c in self.columns}
+        self.derived = {d.signal: d for d in reference.derived}
+        self.names = {c.signal for c in self.columns} | {d.source for d in reference.derived}
         self.importance = self._importance(options)
         self.deff = np.array([c.deff for c in self.columns]).T.reshape(-1, len(self.columns))
         self.relation = self._relate()
@@ -117,7 +121,7 @@ class Compiled:
     def _importance(self, options: Options) -> np.ndarray:
         """Sums to one over the features; half of it equal, so that no feature goes unwatched."""
         given = np.array([options.importance.get(c.signal.partition(":")[2], 0.0) for c in self.columns])
-        feature = np.array([c.family in ("feature", "relation") for c in self.columns])
+        feature = np.array([c.family in FEATURES for c in self.columns])
         weight = np.zeros(len(self.columns))
         for family in set(GROUP.values()):
             here = np.array([GROUP[c.family] == family for c in self.columns])
@@ -141,8 +145,8 @@ class Compiled:
             else np.zeros((CELLS, 1), np.float32)
         )
         feature = np.array([c.family == "feature" for c in columns])
-        watched = ["e_detector" in options.watches("feature" if c.family == "relation" else c.family) for c in columns]
-        stepped = [w and c.family in ("feature", "relation") for w, c in zip(watched, columns, strict=True)]
+        watched = ["e_detector" in options.watches("feature" if c.family in FEATURES else c.family) for c in columns]
+        stepped = [w and c.family in FEATURES for w, c in zip(watched, columns, strict=True)]
         uses = np.array([watched, stepped], np.uint8)
         quality = float("quality" in options.watches("quality"))
         numbers = [columns[i] for i in self.number]
@@ -170,6 +174,14 @@ class Compiled:
             uses,
             self._clock(),
         )
+
+    def _values(self, rows: Rows, signal: str) -> Any:
+        """The column of a signal, or what is derived from the input it stands for."""
+        derived = self.derived.get(signal)
+        if derived is None:
+            return rows.columns.get(signal)
+        source = rows.columns.get(derived.source)
+        return None if source is None else derive(derived, source)
 
     def _filled(self, found: np.ndarray, row: int) -> np.ndarray:
         """Residuals, those that lack an input filled by the reference's deciles in turn: nulls are told as nulls."""
@@ -200,7 +212,7 @@ class Compiled:
         numbers = np.empty((len(self.number), n))
         wrong: list[tuple[int, np.ndarray]] = []
         for v, i in enumerate(self.number):
-            values = rows.columns.get(self.columns[i].signal)
+            values = self._values(rows, self.columns[i].signal)
             if values is None:
                 numbers[v] = np.nan
             elif isinstance(values, np.ndarray):

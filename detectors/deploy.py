@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from detectors.compiled import FEATURES
 from detectors.explain import detail, detection
 from detectors.fault import MOST, Told, at_fault
 
@@ -19,7 +20,7 @@ def boundary(watch: Watch) -> list[Told]:
     """The step test at a change of version: first two blocks against the last one of the version before."""
     ref, state = watch.compiled.ref, watch.state
     tested = [c for c in range(len(watch.compiled.columns)) if ref.uses[1, c] and ref.step[2, c] > 0
-              and watch.compiled.columns[c].family in ("feature", "relation")]  # fmt: skip
+              and watch.compiled.columns[c].family in FEATURES]  # fmt: skip
     told = []
     newest = (state.blocks[0] - 1) % len(state.ring_rows)
     if state.ring_time[1, newest] - watch.first_at > ref.gap[2]:

@@ -9,7 +9,7 @@ import numpy as np
 from detectors.baseline import Column, Reference, Unfit
 from detectors.bins import codes
 from detectors.labels import error_of, learn_errors, marked_rows, task_of
-from detectors.learn import learn
+from detectors.learn import learn, learn_segments
 from detectors.options import Options
 from detectors.performance import LEARN, error_by_bin, metrics, usual_of
 from detectors.served import Served
@@ -37,6 +37,7 @@ def reference(path: Path, tenant: str, model: str, version: str, options: Option
     )
     if not made.columns:
         raise Unfit(f"{path}: the file has no column to watch")
+    made.segments = learn_segments(table.rows, made, options.segments, options.segment_values)
     made.error = labelled(table, options, made.columns)
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from detectors import bins as bin_maker
 from detectors import dispersion, season
 from detectors.baseline import Column, Reference, Unfit, reference_id
 from detectors.bins import Bins
+from detectors.derived import Derived, derive, learn_derived
 from detectors.relation import learn_relation, residuals
 from detectors.rows import Coded, Rows, cells
 from detectors.silence import longest_usual
@@ -18,6 +20,8 @@ from detectors.summary import level_summary, number_summary
 from detectors.trial import made_quiet
 
 BLOCK = 25
+SEGMENT_ROWS = 500
+"""A segment with fewer rows in the reference is not watched apart."""
 
 
 def learn(rows: Rows, *, tenant: str, model: str, version: str, source: str, least: int = 200) -> Reference:
@@ -31,7 +35,11 @@ def learn(rows: Rows, *, tenant: str, model: str, version: str, source: str, lea
         rows, at = rows.take(order), at[order]
     cell = cells(at) if timed else np.zeros(len(at), np.uint8)
     rate, gap = pace(at) if timed else (0.0, [np.inf] * 3)
-    columns = [learn_column(name, values, at, cell, gap) for name, values in rows.columns.items()]
+    derived = [d for d in (learn_derived(n, v) for n, v in rows.columns.items() if n.startswith("feature:")) if d]
+    replaced = {d.source for d in derived}
+    held = {name: values for name, values in rows.columns.items() if name not in replaced}
+    held |= {d.signal: _unbiased(d, rows.columns[d.source]) for d in derived}
+    columns = [learn_column(name, values, at, cell, gap) for name, values in held.items()]
     columns = [column for column in columns if column is not None]
     relation = learn_relation(
         {
@@ -54,8 +62,46 @@ def learn(rows: Rows, *, tenant: str, model: str, version: str, source: str, lea
         id=reference_id(tenant, model, columns), tenant=tenant, model=model, version=version, rows=len(rows),
         start=float(at[0]) if timed else 0.0, end=float(at[-1]) if timed else 0.0, source=source, columns=columns,
         rate=rate, gap=gap, quiet=longest_usual(at) if timed else [], notes=notes,
-        relation=relation,
+        relation=relation, derived=derived,
     )  # fmt: skip
+
+
+def learn_segments(rows: Rows, reference: Reference, columns: list[str], most: int) -> dict[str, Reference]:
+    """References of the most frequent values of `columns` ("column=value"), where they have 500 rows or more."""
+    found: dict[str, Reference] = {}
+    for name in columns:
+        values = rows.columns.get(f"feature:{name}")
+        if values is None:
+            continue
+        texts = texts_of(values)
+        for level, count in Counter(t for t in texts if t is not None).most_common(most):
+            if count < SEGMENT_ROWS:
+                break
+            index = np.array([i for i, t in enumerate(texts) if t == level])
+            found[f"{name}={level}"] = learn(
+                rows.take(index), tenant=reference.tenant, model=reference.model, version=reference.version,
+                source=f"{reference.source}, {name}={level}",
+            )  # fmt: skip
+    return found
+
+
+def texts_of(values: Any) -> list[str | None]:
+    """The level of every raw value."""
+    if isinstance(values, Coded):
+        values = values.listed()
+    listed = values.tolist() if isinstance(values, np.ndarray) else values
+    return [bin_maker.text_of(v) for v in listed]
+
+
+def _unbiased(derived: Derived, values: Any) -> np.ndarray:
+    """The derived number of each row; each half of the texts is judged by the words of the other."""
+    if derived.kind != "text":
+        return derive(derived, values)
+    half = len(values) // 2
+    first, second = learn_derived(derived.source, values[:half]), learn_derived(derived.source, values[half:])
+    if first is None or second is None:
+        return derive(derived, values)
+    return np.concatenate([derive(second, values[:half]), derive(first, values[half:])])
 
 
 def as_floats(values: Any) -> np.ndarray:

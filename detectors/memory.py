@@ -18,6 +18,7 @@ from detectors.compiled import Compiled
 from detectors.labels import ErrorWatch
 from detectors.model import Model, Version
 from detectors.rows import Coded, Rows
+from detectors.segments import Segments
 from detectors.watch import Trouble, Watch
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def freeze_version(version: Version) -> dict[str, Any]:
         "counts": [version.first_at, version.last_at, version.rows, version.away], "flow": version.flow,
         "reference": version.reference.id if version.reference else None,
         "watch": None if version.watch is None else freeze_watch(version.watch),
+        "segments": None if version.segments is None else freeze_segments(version.segments),
         "errors": None if version.errors is None else freeze_errors(version.errors),
     }  # fmt: skip
 
@@ -136,9 +138,21 @@ def thaw_version(model: Model, state: dict[str, Any], references: dict[str, Refe
     if state["watch"] is not None:
         version.watch = Watch(model.compiled[state["watch"]["reference"]], model.options)
         thaw_watch(version.watch, state["watch"])
+    if state["segments"] is not None and version.reference is not None:
+        version.segments = Segments(version.reference.segments, model.options)
+        for name, (parts, watch) in state["segments"].items():
+            version.segments.parts[name] = [rows_in(part) for part in parts]
+            thaw_watch(version.segments.watches[name], watch)
     if state["errors"] is not None:
         version.errors = thaw_errors(model, state["errors"])
     return version
+
+
+def freeze_segments(segments: Segments) -> dict[str, Any]:
+    return {
+        name: [[rows_out(part) for part in segments.parts[name]], freeze_watch(watch)]
+        for name, watch in segments.watches.items()
+    }
 
 
 WATCH = ("row", "first_at", "last_at", "window_start", "window_end", "window_rows", "boundary", "hushed")

@@ -18,6 +18,7 @@ from detectors.compiled import Compiled
 from detectors.options import Options
 from detectors.reaction import Fact, Reaction
 from detectors.rows import Rows, joined, listed, predicted, probability, rows_of
+from detectors.segments import Segments
 from detectors.served import Memory, Served
 from detectors.watch import BLOCK, Calm, Watch
 
@@ -36,6 +37,7 @@ class Version:
         self.name = name
         self.reference: Reference | None = None
         self.watch: Watch | None = None
+        self.segments: Segments | None = None
         self.pending: list[InferenceServed] = []
         self.parts: list[Rows] = []
         self.errors: joining.ErrorWatch | None = None
@@ -209,13 +211,15 @@ class Model:
                 version.reference = reference
             compiled = self.compiled[reference.id] = Compiled(reference, self.options)
         version.watch = Watch(compiled, self.options)
+        if reference.segments:
+            version.segments = Segments(reference.segments, self.options)
         before = self.versions.get(self.serving)
         if before is not None and before is not version and before.watch is not None:
             version.watch.follow(before.watch, at)
 
     def _learn(self, rows: Rows, version: Version, reaction: Reaction) -> None:
         """Collect the first stable window; learn the baseline when it is long enough."""
-        from detectors.learn import learn
+        from detectors.learn import learn, learn_segments
 
         self.learning.append(rows)
         self.learning_rows += len(rows)
@@ -230,6 +234,7 @@ class Model:
                 Fact(name="baseline_refused", tenant=self.tenant, model=self.model, detail=str(error))
             )
             return
+        reference.segments = learn_segments(collected, reference, self.options.segments, self.options.segment_values)
         self.reference = reference
         reaction.baselines.append(reference.exported(self.options.importance))
         for each in self.versions.values():
@@ -252,6 +257,10 @@ class Model:
             reaction.calms.append((self.key(version), calm))
         for content in closed:
             reaction.windows.append(reaction.window(self, version, content))
+        if version.segments is not None:
+            more, windows = version.segments.add(rows, version.watch)
+            reaction.detections += [(self.key(version), detection) for detection in more]
+            reaction.windows += [reaction.window(self, version, content, name) for name, content in windows]
         silence.broken(self, version, reaction)
         flow.frozen(self, version, reaction)
         self.flow.judge(self, version, reaction)

@@ -1,0 +1,157 @@
+"""Every way in and every kind of input: columns, Arrow, texts, vectors, segments."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from detectors import baseline
+from detectors.columnar import rows_of_arrow
+from detectors.learn import learn
+from detectors.monitor import Monitor
+from detectors.rows import rows_of
+from tests.detectors.streams import START, detections, events, feed
+
+
+def table(rows: int, seed: int, shift: float = 0.0) -> dict[str, object]:
+    rng = np.random.default_rng(seed)
+    return {"x": rng.normal(shift, 1, rows), "y": rng.lognormal(size=rows), "c": rng.choice(["a", "b"], rows).tolist()}
+
+
+@pytest.fixture(scope="module")
+def known() -> bytes:
+    made = rows_of(events(table(3_000, 1), start=START - 180_000))
+    return baseline.encode(learn(made, tenant="acme", model="m", version="1", source="test"))
+
+
+def arrow(columns: dict[str, object], first: int = 0, nested: bool = False, version: object = "1") -> bytes:
+    count = len(columns["x"])
+    features = {n: pa.array(v) for n, v in columns.items()}
+    held = {
+        "id": pa.array([f"e{first + i}" for i in range(count)]),
+        "at": pa.array(START + 60.0 * (first + np.arange(count))),
+        "version": pa.array([version] * count if isinstance(version, str) else version),
+    }
+    held |= {"features": pa.StructArray.from_arrays(list(features.values()), list(features))} if nested else features
+    batch = pa.RecordBatch.from_pydict(held)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_arrow_and_events_give_the_same_answers(known: bytes, nested: bool):
+    """The same rows as Arrow batches and as single events give byte-identical windows and detections."""
+    calm, bad = table(900, 2), table(600, 3, shift=3.0)
+    one, many = Monitor({}, lambda *_: known), Monitor({}, lambda *_: known)
+    told = feed(one, [*events(calm), *events(bad, start=START + 54_000, first=900)], batch=100)
+    answers = [
+        many.on_arrow("acme", "m", arrow(calm, nested=nested)),
+        many.on_arrow("acme", "m", arrow(bad, 900, nested)),
+    ]
+    plain = lambda found: msgspec.json.encode([(w.start, w.rows, w.signals) for r in found for w in r.windows])  # noqa: E731
+    assert plain(told) == plain(answers)
+    assert [d.signal for d in detections(told)] == [d.signal for d in detections(answers)] == ["feature:x"]
+
+
+def test_arrow_of_several_versions_is_parted(known: bytes):
+    """Rows go to the version they name, in their order."""
+    versions = ["1"] * 60 + ["2"] * 40
+    parts = dict(rows_of_arrow(arrow(table(100, 4), version=versions)))
+    assert {name: len(rows) for name, rows in parts.items()} == {"1": 60, "2": 40}
+
+
+@pytest.mark.parametrize("payload", [b"", b"garbage", b"\xff\xff\xff\xff" + b"\0" * 40])
+def test_bytes_that_are_no_arrow_are_refused(payload: bytes):
+    """Not an Arrow stream: a ValueError for the dead letters, never a crash."""
+    with pytest.raises(ValueError, match="not an Arrow IPC stream"):
+        rows_of_arrow(payload)
+
+
+def test_arrow_without_times_is_refused():
+    """No column `at`, or times that cannot be: the message names the remedy."""
+    sink = pa.BufferOutputStream()
+    batch = pa.RecordBatch.from_pydict({"x": pa.array([1.0])})
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    with pytest.raises(ValueError, match="no column 'at'"):
+        rows_of_arrow(sink.getvalue().to_pybytes())
+    batch = pa.RecordBatch.from_pydict({"at": pa.array([1.7e12])})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    with pytest.raises(ValueError, match="outside 1970"):
+        rows_of_arrow(sink.getvalue().to_pybytes())
+
+
+def words(rows: int, seed: int, low: int = 0) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return [" ".join(f"word{w}" for w in rng.integers(low, low + 400, 12)) for _ in range(rows)]
+
+
+def test_text_of_another_kind_is_told():
+    """Free text whose words the baseline never used is out of distribution; text like the baseline's is not."""
+    monitor = Monitor({"baseline_rows": 1_500})
+    feed(monitor, events({"prompt": words(1_500, 1), "n": np.arange(1_500.0) % 7}))
+    assert (
+        detections(
+            feed(
+                monitor,
+                events({"prompt": words(1_000, 2), "n": np.arange(1_000.0) % 7}, start=START + 90_000, first=1_500),
+            )
+        )
+        == []
+    )
+    odd = events({"prompt": words(300, 3, low=5_000), "n": np.arange(300.0) % 7}, start=START + 150_000, first=2_500)
+    assert "text:prompt" in {d.signal for d in detections(feed(monitor, odd))}
+
+
+def test_vectors_far_from_the_baseline_are_told():
+    """An embedding that comes from elsewhere is told by its distance."""
+    rng = np.random.default_rng(5)
+    made = lambda rows, shift: [v.tolist() for v in rng.normal(shift, 1, (rows, 8))]  # noqa: E731
+    monitor = Monitor({"baseline_rows": 1_000})
+    feed(monitor, events({"vector": made(1_400, 0)}))
+    found = detections(feed(monitor, events({"vector": made(300, 2)}, start=START + 84_000, first=1_400)))
+    assert {d.signal for d in found} == {"embedding:vector"}
+
+
+def test_a_segment_alone_is_told_as_that_segment():
+    """When one country of four drifts, the detection names it."""
+    rng = np.random.default_rng(6)
+
+    def rows(count: int, shift: float) -> dict[str, object]:
+        country = rng.choice(["de", "fr", "it", "es"], count)
+        return {"country": country.tolist(), "x": rng.normal(0, 1, count) + np.where(country == "it", shift, 0.0)}
+
+    monitor = Monitor({"baseline_rows": 6_000, "segments": ["country"], "min_effect": 0.1})
+    feed(monitor, events(rows(6_000, 0)))
+    calm = feed(monitor, events(rows(2_000, 0), start=START + 360_000, first=6_000))
+    assert detections(calm) == []
+    assert {w.segment for r in calm for w in r.windows} >= {"", "country=it"}
+    found = detections(feed(monitor, events(rows(2_000, 1.0), start=START + 480_000, first=8_000)))
+    assert "country=it" in {d.segment for d in found}
+    assert not {d.segment for d in found} & {"country=de", "country=fr", "country=es"}
+
+
+def test_segments_survive_a_restart():
+    """Restored, the segments' windows go on."""
+    rng = np.random.default_rng(7)
+    made = lambda count: {"country": rng.choice(["de", "fr"], count).tolist(), "x": rng.normal(size=count)}  # noqa: E731
+    options = {"baseline_rows": 2_000, "segments": ["country"]}
+    monitor, again = Monitor(options), Monitor(options)
+    feed(monitor, events(made(2_430)))
+    again.restore(monitor.snapshot())
+    more = events(made(700), start=START + 2_430 * 60, first=2_430)
+    assert msgspec.json.encode(feed(again, more)) == msgspec.json.encode(feed(monitor, more))
+
+
+def test_a_baseline_is_exported_and_imported(known: bytes):
+    """The bytes of a baseline give the same reference on any machine; other bytes are refused."""
+    reference = baseline.decode(known)
+    assert baseline.encode(reference) == known
+    with pytest.raises(baseline.Unfit, match="not an exported baseline"):
+        baseline.decode(b"something else")
