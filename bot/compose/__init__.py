@@ -15,9 +15,12 @@ loopback, no SLACK_BOT_TOKEN talks to the local workspace, no LLM_URL means that
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import importlib
 import logging
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
@@ -30,6 +33,7 @@ __all__ = ["TARGETS", "Ground", "ground", "serve", "servers"]
 
 log = logging.getLogger("middlewatch")
 
+TRIM_SECONDS = 60.0
 TARGETS = ("detect", "investigate", "converse", "act")
 """Each is a file of this package with `build(house, stack) -> (routes, loops)`."""
 
@@ -72,7 +76,16 @@ async def _say_when_warm(house: Ground, ready: Callable[[Ground], None]) -> None
     """Call `ready` once everything that loads beside the work is there; then stay, as a loop must."""
     await asyncio.gather(*(event.wait() for event in house.warming))
     ready(house)
-    await asyncio.Event().wait()
+    while True:
+        _trim()
+        await asyncio.sleep(TRIM_SECONDS)
+
+
+def _trim() -> None:
+    """Give back to the system what loading freed: glibc would keep some hundred megabytes for later."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 async def _run(stop: asyncio.Event, work: Work) -> None:
