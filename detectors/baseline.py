@@ -41,6 +41,8 @@ class Column(Struct, kw_only=True):
     """What knowing the hour is worth, in nats a row."""
     hourly: list[float] = []
     """Mean per cell of the season (48), for numbers that have one."""
+    lattice: list[float] = []
+    """All values the feature takes, for `lattice:<feature>`."""
     clip: list[float]
     """Bounds for block means."""
     step: list[float]
@@ -107,7 +109,7 @@ class Reference(Struct, kw_only=True):
         signals = {
             c.signal: SignalWindow(summary=c.summary, histogram=c.bins.histogram(c.counts))
             for c in self.columns
-            if c.family != "relation"
+            if c.family not in ("relation", "lattice")
         }
         if self.error is not None:
             signals["error"] = SignalWindow(

@@ -8,6 +8,7 @@ import numpy as np
 
 from core.statistics import corrected_psi
 from detectors import bins as bin_maker
+from detectors import lattice
 from detectors.arrays import CELLS, LOGS, SPECIALS, Ref
 from detectors.baseline import Column, Reference
 from detectors.derived import derive
@@ -15,8 +16,17 @@ from detectors.options import Options
 from detectors.relation import residuals
 from detectors.rows import Coded, Rows
 
-GROUP = {"feature": 0, "relation": 0, "text": 0, "embedding": 0, "score": 2, "confidence": 2, "latency": 3}
-FEATURES = ("feature", "relation", "text", "embedding")
+GROUP = {
+    "feature": 0,
+    "relation": 0,
+    "text": 0,
+    "lattice": 0,
+    "embedding": 0,
+    "score": 2,
+    "confidence": 2,
+    "latency": 3,
+}
+FEATURES = ("feature", "relation", "lattice", "text", "embedding")
 """Families that are inputs of the model."""
 KINDS = ("data_drift", "quality", "prediction_drift", "latency")
 _EMPTY = np.zeros(0)
@@ -61,6 +71,7 @@ class Compiled:
             np.int64
         )
         self.null = np.array([self.columns[i].bins.null for i in self.number], np.int64)
+        self.lattices = {i: np.array(c.lattice) for i, c in enumerate(self.columns) if c.family == "lattice"}
         self.derived = {d.signal: d for d in reference.derived}
         self.names = {c.signal for c in self.columns} | {d.source for d in reference.derived}
         self.importance = self._importance(options)
@@ -106,7 +117,7 @@ class Compiled:
                 column.bins.levels,
             )
             for c, column in enumerate(self.columns)
-            if column.family != "relation"
+            if column.family not in ("relation", "lattice")
         ]
         """What a closed window tells of each column."""
 
@@ -231,7 +242,10 @@ class Compiled:
         for i, mask in wrong:
             codes[i, mask] = self.columns[i].bins.unseen
         for i, column in enumerate(self.columns):
-            if column.bins.kind != "number":
+            if column.family == "lattice":
+                values = numbers[self.row[f"feature:{column.signal.partition(':')[2]}"]]
+                codes[i] = lattice.codes(values, self.lattices[i])
+            elif column.bins.kind != "number":
                 values = rows.columns.get(column.signal)
                 codes[i] = column.bins.null if values is None else bin_maker.codes(column.bins, values, self.tables[i])
         return codes, numbers

@@ -102,7 +102,7 @@ def _binned(watch: Watch, c: int, level: int, total: float, limit: float) -> Det
     counts = state.sums[level, first:last].astype(float)
     reference, deff = compiled.counts[first:last], float(compiled.deff[level, c])
     effect = compiled.effect(c, counts, deff)
-    if effect < watch.options.min_effect:
+    if effect < watch.options.min_effect or (compiled.columns[c].family == "lattice" and not _many_new(watch, c)):
         return None
     column = compiled.columns[c]
     signal, kind = named(column.signal, reference, counts)
@@ -113,10 +113,15 @@ def _binned(watch: Watch, c: int, level: int, total: float, limit: float) -> Det
     )  # fmt: skip
 
 
+def _many_new(watch: Watch, c: int) -> bool:
+    """Whether a fifth of the last 400 rows hold values never seen: one station's new rounding is no alarm."""
+    return watch.state.sums[4, watch.compiled.off[c] + 1] >= watch.options.warn_effect * 16 * BLOCK
+
+
 def named(signal: str, reference: np.ndarray, counts: np.ndarray) -> tuple[str, str]:
     """(signal, kind) by what moved: mostly the null or unseen bin makes it a matter of quality; kind "" otherwise."""
     head, _, name = signal.partition(":")
-    if head == "relation":
+    if head in ("relation", "lattice"):
         return f"feature:{name}", ""
     p, q = np.array(shares(reference.tolist())), np.array(shares(counts.tolist()))
     parts = np.abs((q - p) * np.log(q / p))
@@ -130,6 +135,9 @@ def named(signal: str, reference: np.ndarray, counts: np.ndarray) -> tuple[str, 
 def detail(watch: Watch, c: int, counts: np.ndarray) -> str:
     """What a reader should know beside the numbers: a broken relation, or how much lies out of the baseline's range."""
     head, _, name = watch.compiled.columns[c].signal.partition(":")
+    if head == "lattice":
+        share = 100 * counts[1] / max(counts.sum(), 1)
+        return f"{share:.0f}% of the values of {name} are new, between those it ever took: another unit?"
     relation = watch.compiled.reference.relation
     if head != "relation" or relation is None:
         if not watch.compiled.ref.ranged[c]:
@@ -235,7 +243,7 @@ def detection(
 def _shown(watch: Watch, c: int) -> int:
     """The column whose histogram a reader wants: the feature itself, for a relation."""
     column = watch.compiled.columns[c]
-    if column.family != "relation":
+    if column.family not in ("relation", "lattice"):
         return c
     name = f"feature:{column.signal.partition(':')[2]}"
     return next(i for i, other in enumerate(watch.compiled.columns) if other.signal == name)

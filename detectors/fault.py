@@ -44,7 +44,7 @@ def at_fault(watch: Watch, told: list[Told]) -> list[Told]:
         known = first.get(one.detection.signal)
         if known is None:
             first[one.detection.signal] = one
-        elif watch.compiled.columns[known.column].family == "relation" and known.column != one.column:
+        elif watch.compiled.columns[known.column].family in ("relation", "lattice") and known.column != one.column:
             known.detection = _merged(
                 one.detection, known.detection
             )  # the plain signal's numbers, the relation's words

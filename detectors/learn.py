@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from core.statistics import corrected_psi
 from detectors import bins as bin_maker
-from detectors import dispersion, season
+from detectors import dispersion, lattice, season
 from detectors.baseline import Column, Reference, Unfit, reference_id
 from detectors.bins import Bins
 from detectors.derived import Derived, derive, learn_derived
@@ -53,6 +54,9 @@ def learn(rows: Rows, *, tenant: str, model: str, version: str, source: str, lea
         for name, values in zip(relation.named, complete(residuals(relation, inputs)), strict=True):
             made = learn_column(f"relation:{name.partition(':')[2]}", values, at, cell, gap)
             columns += [made] if made is not None else []
+    for column in [c for c in columns if c.family == "feature" and c.bins.kind == "number"]:
+        made = lattice_column(column.signal, as_floats(held[column.signal]), column)
+        columns += [made] if made is not None else []
     known = [c for c in columns if sum(c.counts) > c.counts[c.bins.null]]
     if not known:
         raise Unfit(f"{source}: every value of every column is null: this cannot be a baseline")
@@ -64,6 +68,40 @@ def learn(rows: Rows, *, tenant: str, model: str, version: str, source: str, lea
         rate=rate, gap=gap, quiet=longest_usual(at) if timed else [], notes=notes,
         relation=relation, derived=derived,
     )  # fmt: skip
+
+
+def unstable(rows: Rows) -> str:
+    """The signal that moved most between the first and the second half of what should be a stable window; "" if none.
+
+    Moved: a PSI of 0.25 beyond chance, where rows are as dependent as neighbouring runs of a hundred say.
+    """
+    half = len(rows) // 2
+    worst, named = 0.25, ""
+    for name, values in rows.columns.items():
+        if learn_derived(name, values) is not None:
+            continue
+        made, _, _ = make_bins(values)
+        coded = bin_maker.codes(made, values).astype(np.int64)
+        parts = [np.bincount(c, minlength=made.size).astype(float) for c in (coded[:half], coded[half:])]
+        deff = _local(block_counts(coded, made.size))
+        moved = corrected_psi(made.shown(parts[0]), made.shown(parts[1]), 2 * deff)
+        if moved >= worst and made.kind != "identifier" and half / deff >= 50:
+            worst, named = moved, name
+    return named
+
+
+def _local(blocks: np.ndarray) -> float:
+    """Design effect of runs of 100 rows from the differences of neighbouring runs: one jump between two hardly counts.
+
+    Source: von Neumann (1941), on the mean square successive difference.
+    """
+    runs = blocks[: len(blocks) // 4 * 4].reshape(-1, 4, blocks.shape[1]).sum(axis=1)
+    usual = runs.sum(axis=0) / max(len(runs), 1)
+    held = usual >= 1.0
+    if len(runs) < 4 or held.sum() < 2:
+        return 1.0
+    steps = ((np.diff(runs[:, held], axis=0) ** 2) / (2 * usual[held])).sum(axis=1) / (held.sum() - 1)
+    return max(float(np.median(steps)) * 1.3, 1.0)
 
 
 def learn_segments(rows: Rows, reference: Reference, columns: list[str], most: int) -> dict[str, Reference]:
@@ -102,6 +140,25 @@ def _unbiased(derived: Derived, values: Any) -> np.ndarray:
     if first is None or second is None:
         return derive(derived, values)
     return np.concatenate([derive(second, values[:half]), derive(first, values[half:])])
+
+
+def lattice_column(signal: str, values: np.ndarray, of: Column) -> Column | None:
+    """`lattice:<feature>`: how often a value comes that is none of those known; None for ordinary numbers."""
+    known = lattice.learn_lattice(values)
+    if known is None:
+        return None
+    made = Bins(kind="category", levels=lattice.LEVELS)
+    coded = lattice.usual_codes(values).astype(np.int64)
+    counts = np.bincount(coded, minlength=made.size).astype(np.float64)
+    blocks = block_counts(coded, made.size)
+    unknown = np.clip(np.array(of.deff), 2.0, 6.0)
+    deff = dispersion.rate_effects(blocks[:, 1], np.full(len(blocks), float(BLOCK)), unknown)
+    special, effects = _special(made, counts, blocks, deff, float(deff[-1]))
+    return Column(
+        signal=f"lattice:{signal.partition(':')[2]}", bins=made, counts=counts.tolist(), expected_special=special,
+        deff=deff.tolist(), deff_special=effects, whole=float(deff[-1]), clip=[0.0, 0.0], step=list(OFF),
+        summary=level_summary(made, counts), lattice=known.tolist(),
+    )  # fmt: skip
 
 
 def as_floats(values: Any) -> np.ndarray:

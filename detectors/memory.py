@@ -85,7 +85,7 @@ def freeze_model(model: Model) -> dict[str, Any]:
         "references": references,
         "reference": model.reference.id if model.reference else None,
         "learning": [rows_out(rows) for rows in model.learning],
-        "learning_rows": model.learning_rows,
+        "learning_rows": [model.learning_rows, model.restless],
         "served": model.memory.snapshot(array),
         "clock": model.clock.snapshot(msgspec.to_builtins),
         "counts": [model.silent_since, model.serving, model.rows, model.duplicates, model.labels, model.unknown_labels],
@@ -103,7 +103,8 @@ def thaw_model(monitor: Monitor, state: dict[str, Any]) -> None:
     model.reference = references.get(state["reference"])
     used = {one["watch"]["reference"] for one in state["versions"] if one["watch"] is not None}
     model.compiled = {key: Compiled(references[key], model.options) for key in sorted(used)}
-    model.learning, model.learning_rows = [rows_in(r) for r in state["learning"]], state["learning_rows"]
+    model.learning, model.learning_rows = [rows_in(r) for r in state["learning"]], state["learning_rows"][0]
+    model.restless = state["learning_rows"][1]
     model.memory.restore(state["served"], unarray)
     model.clock.restore(state["clock"], lambda event: msgspec.convert(event, InferenceServed))
     model.silent_since, model.serving, model.rows, model.duplicates, model.labels, model.unknown_labels = state[

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from core.events import InferenceServed, LabelArrived, iso
-from detectors import flow, silence
+from detectors import first_window, flow, silence
 from detectors import labels as joining
 from detectors.baseline import Reference, Unfit
 from detectors.clock import Clock
@@ -59,6 +59,7 @@ class Model:
         self.compiled: dict[str, Compiled] = {}
         self.learning: list[Rows] = []
         self.learning_rows = 0
+        self.restless = 0
         self.memory = Memory(room or (lambda: options.label_memory))
         self.clock = Clock(options.lateness_seconds)
         self.flow = flow.Flow()
@@ -217,35 +218,23 @@ class Model:
         if before is not None and before is not version and before.watch is not None:
             version.watch.follow(before.watch, at)
 
-    def _learn(self, rows: Rows, version: Version, reaction: Reaction) -> None:
-        """Collect the first stable window; learn the baseline when it is long enough."""
-        from detectors.learn import learn, learn_segments
-
-        self.learning.append(rows)
-        self.learning_rows += len(rows)
-        if self.learning_rows < self.options.baseline_rows:
+    def relearn(self, name: str) -> None:
+        """Learn this version's baseline anew from its next rows: after a change that people approved."""
+        version = self.versions.get(name)
+        if version is None:
             return
-        collected, self.learning, self.learning_rows = joined(self.learning), [], 0
-        try:
-            reference = learn(collected, tenant=self.tenant, model=self.model, version=version.name,
-                              source="first events", least=self.options.baseline_min_rows)  # fmt: skip
-        except Unfit as error:
-            reaction.facts.append(
-                Fact(name="baseline_refused", tenant=self.tenant, model=self.model, detail=str(error))
-            )
-            return
-        reference.segments = learn_segments(collected, reference, self.options.segments, self.options.segment_values)
-        self.reference = reference
-        reaction.baselines.append(reference.exported(self.options.importance))
-        for each in self.versions.values():
-            each.reference = reference
+        version.reference = version.watch = version.segments = None
+        version.errors = None
+        self.learning, self.learning_rows, self.restless = [], 0, 0
+        if self.serving == name:
+            self.reference = None
 
     # ---- watching
 
     def feed(self, version: Version, rows: Rows, reaction: Reaction) -> None:
         """Rows of one version, whole blocks of them (or the last part of one)."""
         if version.reference is None:
-            self._learn(rows, version, reaction)
+            first_window.collect(self, rows, version, reaction)
             return
         if version.watch is None:
             self._watch(version, rows)

@@ -86,6 +86,10 @@ class Monitor:
             model.tick(at, reaction)
         return reaction
 
+    def relearn(self, tenant: str, model: str, version: str) -> None:
+        """Take the next rows of this version as its baseline: after a change that people approved."""
+        self.model(tenant, model).relearn(version)
+
     def health(self) -> dict[str, int]:
         """Counts over all models: rows, late, wild, duplicates, labels, unknown_labels."""
         total: dict[str, int] = {}

@@ -26,7 +26,7 @@ class Readers:
         self.values: list[tuple[int, int, str, Detector, np.ndarray | None]] = []
         self.rules: dict[int, list[tuple[str, Detector]]] = {}
         for c, column in enumerate(compiled.columns):
-            if column.family == "relation":
+            if column.family in ("relation", "lattice"):
                 continue
             for name in options.watches(column.family):
                 if name in IN_KERNEL:

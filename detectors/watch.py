@@ -204,6 +204,8 @@ class Watch:
         return found
 
     def _tell(self, group: int, told: list[Told]) -> list[Detection]:
+        known = {signal for trouble in self.troubles.values() for signal in trouble.signals}
+        told = [t for t in told if t.detection.signal not in known]
         if not told:
             return []
         level = max(MIN_CALM, max(t.level for t in told[:1]))
@@ -251,10 +253,19 @@ class Watch:
         return found
 
     def _looks_well(self, trouble: Trouble) -> bool:
-        for column, told in zip(trouble.columns, trouble.signals.values(), strict=True):
-            if self.effect(column, trouble.level) >= max(min(0.5 * told, 0.1), 0.02):
-                return False
-        return True
+        pairs = zip(trouble.columns, trouble.signals.items(), strict=True)
+        return all(
+            self._size(c, signal, trouble.level) < max(min(0.5 * told, 0.1), 0.02) for c, (signal, told) in pairs
+        )
+
+    def _size(self, column: int, signal: str, level: int) -> float:
+        """How far a signal is from the reference: the rise of a share for nulls and the like, corrected PSI else."""
+        kind = {"nulls": 0, "unseen": 1, "type": 1}.get(signal.partition(":")[0])
+        if kind is None:
+            return self.effect(column, level)
+        first, last = self.compiled.off[column], self.compiled.off[column + 1]
+        counts = self.state.sums[level, first:last]
+        return float(counts[kind - 2] / max(counts.sum(), 1)) - self.compiled.columns[column].expected_special[kind]
 
     def _forget(self) -> None:
         """Drop the counts in which the trouble still lies, unless another trouble needs them."""

@@ -155,3 +155,47 @@ def test_a_baseline_is_exported_and_imported(known: bytes):
     assert baseline.encode(reference) == known
     with pytest.raises(baseline.Unfit, match="not an exported baseline"):
         baseline.decode(b"something else")
+
+
+def test_another_unit_within_the_range_is_told():
+    """Knots reported as metres a second stay within the range and fall between the values that were ever seen."""
+    rng = np.random.default_rng(8)
+    knots = lambda rows: np.round(rng.gamma(4, 3, rows)).clip(0, 40)  # noqa: E731
+    monitor = Monitor({"baseline_rows": 2_000})
+    feed(monitor, events({"wind": knots(2_000), "n": rng.normal(size=2_000)}))
+    assert (
+        detections(
+            feed(
+                monitor, events({"wind": knots(2_000), "n": rng.normal(size=2_000)}, start=START + 120_000, first=2_000)
+            )
+        )
+        == []
+    )
+    changed = {"wind": knots(300) * 0.514444, "n": rng.normal(size=300)}
+    found = detections(feed(monitor, events(changed, start=START + 240_000, first=4_000)))
+    assert found[0].signal == "feature:wind"
+    assert found[0].row <= 2_200
+
+
+def test_a_first_window_that_moves_is_put_off():
+    """When the first rows are not stable the baseline is learnt from later ones, and it is said."""
+    rng = np.random.default_rng(9)
+    monitor = Monitor({"baseline_rows": 1_000})
+    moving = events({"x": np.concatenate([rng.normal(0, 1, 500), rng.normal(4, 1, 500)])})
+    facts = [f.name for r in feed(monitor, moving) for f in r.facts]
+    assert facts == ["baseline_unstable"]
+    calm = feed(monitor, events({"x": rng.normal(4, 1, 900)}, start=START + 60_000, first=1_000))
+    assert [b.rows for r in calm for b in r.baselines] == [1_000]
+    assert detections(calm) == []
+
+
+def test_a_version_can_be_given_a_baseline_of_its_own(known: bytes):
+    """After an approved change the next rows of the version are its baseline; what alarmed before is usual now."""
+    monitor = Monitor({"baseline_rows": 600}, lambda *_: known)
+    moved = table(400, 20, shift=5.0)
+    assert detections(feed(monitor, events(moved)))
+    monitor.relearn("acme", "m", "1")
+    monitor.baselines = lambda *_: None
+    again = feed(monitor, events(table(1_500, 21, shift=5.0), start=START + 24_000, first=400))
+    assert [b.rows for r in again for b in r.baselines] == [600]
+    assert detections(again) == []

@@ -112,6 +112,17 @@ def test_nulls_are_told_as_nulls(reference: bytes):
     assert ("nulls:amount", "quality") in {(d.signal, d.kind) for d in found}
 
 
+def test_lasting_nulls_are_told_once(reference: bytes):
+    """A third of a feature null for 3,000 rows is one detection, and its end is told when the nulls end."""
+    monitor = watching(reference)
+    rows = table(3_000, 44)
+    rows["level"] = np.where(np.arange(3_000) % 3 == 0, np.nan, rows["level"])
+    told = detections(feed(monitor, events(rows)))
+    assert [d.signal for d in told] == ["nulls:level"]
+    back = feed(monitor, events(table(1_500, 45), start=START + 180_000, first=3_000))
+    assert [c.kind for r in back for _, c in r.calms] == ["quality"]
+
+
 def test_unseen_levels_are_told(reference: bytes):
     """A re-encoded category is told as unseen values."""
     monitor = watching(reference)
