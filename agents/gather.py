@@ -16,7 +16,7 @@ import msgspec
 from agents import sanitise
 from agents.windows import condense
 from core.errors import MiddlewatchError
-from core.events import ChangeRecorded
+from core.events import ChangeRecorded, WindowClosed
 from core.findings import Detection, Evidence, Gap, Summary
 from core.incidents import Incident
 from core.policy import Policy
@@ -29,6 +29,9 @@ DAY = 86_400.0
 CHANGE_HOURS = 72
 MAX_CHANGES = 40
 MAX_NODES = 400
+PATIENCE = 3.0
+"""Seconds to wait for the first window of a model of which none is stored."""
+WAITS = 30
 PUBLIC = (MiddlewatchError, OSError, TimeoutError, ValueError, LookupError, TypeError, RuntimeError, ArithmeticError)
 """What a port may fail with and leave a gap. Anything else is a defect of ours and should be seen."""
 
@@ -116,7 +119,7 @@ def _summary(summary: Summary) -> dict[str, Any]:
 async def telemetry(port: Telemetry, incident: Incident, policy: Policy) -> Found:
     """The windows around the onset, condensed. A gap when there is none."""
     since = incident.onset - policy.investigation.history_days * DAY
-    windows = await port.windows(incident.tenant, incident.model, since=since, limit=4_000)
+    windows = await _windows(port, incident, since, min(PATIENCE, policy.investigation.budget_seconds / 2))
     if not windows:
         return Gap(what="telemetry", why=f"no closed window of {sanitise.name(incident.model)} is stored")
     at = max(a.at for a in incident.alerts)
@@ -124,6 +127,20 @@ async def telemetry(port: Telemetry, incident: Incident, policy: Policy) -> Foun
     parameters = {"model": sanitise.name(incident.model), "since": since, "windows": len(windows)}
     title = "Windows before and after the onset, by version"
     return _evidence("telemetry", title, "windows around the onset", parameters, result, result["at"])
+
+
+async def _windows(port: Telemetry, incident: Incident, since: float, patience: float) -> list[WindowClosed]:
+    """The stored windows; where there is none yet, those that arrive within `patience` seconds.
+
+    Windows travel on a subject of their own: a process that has just started may know of the alert before it has
+    stored the windows that were closed earlier. A diagnosis without them would know no version to go back to.
+    """
+
+    for _ in range(WAITS):
+        if found := await port.windows(incident.tenant, incident.model, since=since, limit=4_000):
+            return found
+        await asyncio.sleep(patience / WAITS)
+    return []
 
 
 async def changes(port: Changes, incident: Incident) -> Found:

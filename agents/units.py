@@ -141,7 +141,8 @@ def quantity_of(feature: str) -> str:
 def best_fit(healthy: Sequence[float], current: Sequence[float], feature: str = "", spread: float = 0.0) -> Fit | None:
     """The conversion that explains the quantiles best; None for a feature without spread (nothing can be told).
 
-    A conversion of the quantity that `feature` is named after comes first if it is accepted.
+    A feature named after a quantity is held to conversions of that quantity and to plain factors of ten: no
+    temperature arrives in miles.
     `accepted` on the result says whether the fit is good *and* much better than no conversion at all.
     """
     if len(healthy) != len(QUANTILES) or len(current) != len(QUANTILES):
@@ -152,6 +153,8 @@ def best_fit(healthy: Sequence[float], current: Sequence[float], feature: str = 
     identity = error_of("identity", healthy, current, spread)
     fits = []
     for c in CONVERSIONS:
+        if quantity and c.quantity not in (quantity, ""):
+            continue
         named = bool(quantity) and c.quantity == quantity
         fits.append(Fit(c.id, error_of(c.id, healthy, current, spread), identity, list(healthy), list(current), named))
     ranked = sorted(fits, key=lambda f: (not (f.named and f.accepted), round(f.error, 6)))

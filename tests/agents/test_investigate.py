@@ -13,6 +13,7 @@ from tests.agents.world import (
     HOUR,
     T0,
     Down,
+    Telemetry,
     World,
     alert,
     celsius,
@@ -177,6 +178,23 @@ async def test_a_slow_store_is_left_behind_at_its_budget():
     )
     h = await tools.investigate(about, 0.0)
     assert [g.why for g in h.gaps if g.what == "telemetry"] == ["no answer within 0.05 s"]
+
+
+async def test_windows_that_are_stored_a_moment_after_the_alert_are_waited_for():
+    """A process that starts again knows of the alert before its windows: the diagnosis is the same as with them."""
+    windows, about = celsius_case()
+
+    class Late(Telemetry):
+        asked = 0
+
+        async def windows(self, *args, **kwargs):
+            self.asked += 1
+            return await super().windows(*args, **kwargs) if self.asked > 2 else []
+
+    at_once = await investigation(windows, DEPLOY).investigate(about, 0.0)
+    late = await investigation(windows, DEPLOY, telemetry=Late(windows)).investigate(about, 0.0)
+    assert late == at_once
+    assert late.action == "rollback"
 
 
 async def test_progress_is_told_and_its_failure_is_nobodys_problem():

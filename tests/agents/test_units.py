@@ -51,6 +51,13 @@ def test_a_moderate_shift_is_no_conversion(scale, shift):
     assert not fit.accepted
 
 
+def test_a_feature_named_after_a_quantity_never_takes_another_quantitys_unit():
+    """A temperature that fell by four of its spreads did not arrive in miles, though the numbers would fit."""
+    r = np.random.default_rng(3)
+    fit = best_fit(quantiles(r.normal(50, 5, 1_000)), quantiles(r.normal(30, 5, 300)), "temp")
+    assert not fit.accepted
+
+
 def test_a_constant_feature_tells_nothing():
     """Without any spread there is no fit at all."""
     assert best_fit([1.0] * 5, [2.0] * 5, "temp") is None
