@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from core.approval import Plan
 from core.errors import TransitionError
@@ -29,9 +29,16 @@ class Triage:
     """Opens, groups, diagnoses; never acts."""
 
     def __init__(
-        self, log_of: IncidentLog, investigator: Investigator, planner: Planner, now: Callable[[], float] = time.time
+        self,
+        log_of: IncidentLog,
+        investigator: Investigator,
+        planner: Planner,
+        now: Callable[[], float] = time.time,
+        caught_up: Callable[[], Awaitable[None]] | None = None,
     ):
+        """`caught_up` returns when the views hold all that was published before the call: no cause is sought before."""
         self.incidents, self.investigator, self.planner, self.now = log_of, investigator, planner, now
+        self.caught_up = caught_up
 
     async def on_alert(self, alert: AlertFired) -> None:
         """Open an incident for the alert's group, or add the alert to the one that is open."""
@@ -86,6 +93,8 @@ class Triage:
             await self._diagnose(incident)
 
     async def _diagnose(self, incident: Incident) -> None:
+        if self.caught_up is not None:
+            await self.caught_up()
         now = self.now()
         hypothesis = await self.investigator.investigate(incident, now)
         plan = await self.planner.plan(incident, hypothesis, now)

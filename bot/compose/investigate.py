@@ -16,6 +16,9 @@ from integrations.nats import Route
 
 log = logging.getLogger("middlewatch")
 
+PATIENCE = 10.0
+"""Seconds that a diagnosis waits for windows, changes and lineage published before it."""
+
 
 async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work]:
     from agents.investigate import Investigation
@@ -29,12 +32,7 @@ async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work
         telemetry=views.telemetry, changes=views.changes, lineage=house.lineage.of, runbooks=shelf, history=history,
         model=model(settings), policy=policy, progress=_progress(house),
     )  # fmt: skip
-    triage = Triage(house.log, investigation, Plans(views.telemetry, policy))
     await asyncio.to_thread(investigation.warm)
-
-    async def on_incident(event: Any) -> None:
-        history.add(event.incident)
-        await triage.on_incident(event)
 
     async def on_changes(message: Any) -> None:
         for change in message.events:
@@ -43,10 +41,26 @@ async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work
     async def on_windows(windows: list[Any]) -> None:
         await asyncio.gather(*(views.telemetry.add_window(window) for window in windows))
 
+    reading = [
+        Route(durable="investigate-changes", subject="change.>", handler=on_changes, ack_wait=3.0),
+        Route(durable="investigate-lineage", subject="lineage.>", handler=house.lineage.on_lineage, batch=200,
+              ack_wait=3.0),
+        Route(durable="investigate-windows", subject="window.>", handler=on_windows, batch=200, linger=0.05,
+              ack_wait=3.0),
+    ]  # fmt: skip
+
+    async def caught_up() -> None:
+        for late in await house.bus.caught_up(reading, PATIENCE):
+            log.warning("%s has not caught up after %g s: the cause is sought in what is there", late, PATIENCE)
+
+    triage = Triage(house.log, investigation, Plans(views.telemetry, policy), caught_up=caught_up)
+
+    async def on_incident(event: Any) -> None:
+        history.add(event.incident)
+        await triage.on_incident(event)
+
     return [
-        Route(durable="investigate-changes", subject="change.>", handler=on_changes),
-        Route(durable="investigate-lineage", subject="lineage.>", handler=house.lineage.on_lineage, batch=200),
-        Route(durable="investigate-windows", subject="window.>", handler=on_windows, batch=200, linger=0.05),
+        *reading,
         Route(durable="investigate-alerts", subject="alert.fired.>", handler=triage.on_alert),
         Route(durable="investigate-calm", subject="alert.resolved.>", handler=triage.on_resolved),
         Route(durable="investigate-incidents", subject="incident.>", handler=on_incident, workers=4),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -209,6 +211,30 @@ class Nats:
                 f"the consumer {route.durable} of {name} was set up otherwise: {error.description}. "
                 f"Remove it (`nats consumer rm {name} {route.durable}`); it will be made again"
             ) from None
+
+    async def caught_up(self, routes: Sequence[Route], seconds: float) -> list[str]:
+        """Wait until each route has handled all that its stream holds now; those that have not within `seconds`.
+
+        What was in hand when a process died comes again only after its `ack_wait`: who reads a view before that would
+        take the lack of it for a fact.
+        """
+        server, deadline = self.connection.stream, time.monotonic() + seconds
+        left: dict[str, tuple[str, int]] = {}
+        for route in routes:
+            name = stream_of(route.subject)
+            info = await self.connection.retried(lambda name=name: server.stream_info(name))
+            left[route.durable] = (name, info.state.last_seq)
+        while left:
+            for durable, (name, last) in list(left.items()):
+                ask = functools.partial(server.consumer_info, name, durable)
+                found = await self.connection.retried(ask)
+                if found.ack_floor.stream_seq >= last or not (found.num_pending or found.num_ack_pending):
+                    del left[durable]
+            if left and time.monotonic() > deadline:
+                break
+            if left:
+                await asyncio.sleep(0.05)
+        return sorted(left)
 
     def feed(
         self, *, durable: str, subject: str, start: int | None = None, batch: int = 1_000, decode: Decode | None = None

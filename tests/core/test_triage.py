@@ -134,3 +134,18 @@ async def test_an_abstaining_hypothesis_carries_no_plan():
     await desk.deliver()
     assert desk.incident.plan is None
     assert desk.incident.timeline[-1].what == "not sure"
+
+
+async def test_no_cause_is_sought_before_the_views_have_caught_up():
+    """The investigator and the planner see what was published before; a view behind would pass a lack for a fact."""
+    desk = Desk()
+    seen = []
+
+    async def caught_up():
+        seen.append(list(desk.investigator.asked))
+
+    desk.triage.caught_up = caught_up
+    await desk.triage.on_alert(alert())
+    await desk.deliver()
+    assert seen == [[]]
+    assert len(desk.investigator.asked) == 1

@@ -311,3 +311,22 @@ async def test_read_gives_a_range_in_order(bus):
     entries = [entry async for entry in bus.read("alert.>", start=101)]
     assert [e.seq for e in entries] == list(range(101, 601))
     assert [e async for e in bus.read("dead.>")] == []
+
+
+async def test_caught_up_waits_for_what_is_still_in_hand(bus):
+    """A message delivered but not handled keeps its route on the list; once handled, the wait ends."""
+    taken, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(event):
+        taken.set()
+        await go_on.wait()
+
+    route = Route(durable="d", subject="alert.fired.>", handler=slow)
+    await bus.serve([route])
+    assert await bus.caught_up([route], 60) == []
+    await bus.publish(alert())
+    await taken.wait()
+    assert await bus.caught_up([route], 0.1) == ["d"]
+    waiting = asyncio.create_task(bus.caught_up([route], 60))
+    go_on.set()
+    assert await waiting == []

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientError
 
 from bot.workspace import APP_TOKEN, BOT_TOKEN
 from integrations.local_server import NatsServer, RedisServer, free_port
@@ -61,27 +60,11 @@ async def test_servers_that_die_in_the_middle_of_an_incident_lose_nothing(tmp_pa
         await town.deploy("2")
         await town.serve(600, version="2", shift=4.0)
         town.note("all served")
-        await approved(town)
+        await town.approved()
         await killing
         await town.serve(1_000, version="1")
         await town.state("resolved", timeout=120)
         await accounts(town)
-
-
-async def approved(town: Town) -> None:
-    """Ana approves, pressing again when something died under her click."""
-    for _ in range(600):
-        try:
-            card = await town.card("Review rollback", timeout=120)
-            if (await town.approve("ana", card)).get("ok"):
-                break
-        except ClientError:
-            await asyncio.sleep(0.1)  # the workspace is away
-        except Exception as refused:
-            print(f"refused, pressing again: {refused}")
-        if any(i["state"] == "approved" for _, i in town.seen.states):
-            break  # it was taken; only the answer was lost
-    await town.state("approved")
 
 
 async def test_slack_faults_and_an_absent_model_server_change_nothing_of_the_story(tmp_path, prepared):
@@ -98,11 +81,11 @@ async def test_slack_faults_and_an_absent_model_server_change_nothing_of_the_sto
         await town.people.disconnect()
         town.note("first card; socket cut")
         await town.people.wait_connected(60)
-        await approved(town)
-        await town.until(lambda: "waits" in town.log("act") or "again in" in town.log("act"), "act does not wait")
+        await town.approved()
+        refused = re.compile(r"again in .* s: .*does not answer")
+        await town.until(lambda: refused.search(town.log("act")), "act does not say what it waits for")
         assert [i["state"] for _, i in town.seen.states][-1] == "approved"
         assert town.rollbacks() == []
-        assert re.search(r"again in .* s: .*does not answer", town.log("act")), town.log("act")
         await town.start_model_server()
         await town.state("verifying", timeout=90)
         await town.serve(1_000, version="1")

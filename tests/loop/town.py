@@ -25,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from aiohttp import ClientError
 from nats.errors import Error as NatsError
 
 from bot.demo import deployments
@@ -32,7 +33,7 @@ from bot.demo.model import MODEL
 from bot.demo.publish import connect, names, publish
 from bot.demo.stage import _read
 from bot.demo.story import Seen
-from bot.workspace.people import People, labels, text_of
+from bot.workspace.people import People, PersonError, labels, text_of
 
 START = 1_700_000_000.0
 POLICY = """
@@ -295,6 +296,29 @@ class Town:
         await person.click(card, "Review rollback")
         view = await person.wait_for_view(lambda v: v.get("submit") and "Roll " in text_of(v), timeout=20)
         return await person.submit(view, {"reason": reason})
+
+    async def approved(self, who: str = "ana") -> None:
+        """Approve, pressing again when something died under the click: taken it is when the audit log says so."""
+        taken = asyncio.create_task(self.state("approved", timeout=300))
+        try:
+            while not taken.done():
+                pressing = asyncio.create_task(self._press(who))
+                await asyncio.wait((taken, pressing), return_when=asyncio.FIRST_COMPLETED)
+                if not pressing.done():
+                    pressing.cancel()
+                    await asyncio.gather(pressing, return_exceptions=True)
+            await taken
+        finally:
+            taken.cancel()
+
+    async def _press(self, who: str) -> None:
+        try:
+            card = await self.card("Review rollback", timeout=300)
+            if not (await self.approve(who, card)).get("ok"):
+                print("not taken, pressing again")
+        except (PersonError, ClientError) as refused:
+            print(f"refused, pressing again: {refused!r}")
+            await asyncio.sleep(0.2)  # the workspace, or who answers behind it, is away
 
     async def cards(self) -> list[dict[str, Any]]:
         """Every message of the channel that speaks of the model and is no reply."""
