@@ -40,12 +40,17 @@ def elements_of(blocks: list[dict]) -> Iterator[tuple[dict, dict]]:
 
 
 def find(blocks: list[dict], action_id: str, block_id: str | None = None) -> tuple[dict, dict]:
-    """The block and element of an action. Raises PersonError when the message no longer has it."""
-    for block, element in elements_of(blocks):
-        if element["action_id"] == action_id and block_id in (None, "", block["block_id"]):
-            return block, element
+    """The block and element of an action. Raises PersonError when the message no longer has it.
+
+    An app may give its blocks new ids with every edit, and a person may press a button of the rendering before: it is
+    the same button as long as its action is there.
+    """
+    named = [(b, e) for b, e in elements_of(blocks) if e["action_id"] == action_id]
+    here = [(b, e) for b, e in named if block_id in (None, "", b["block_id"])]
+    if here or named:
+        return (here or named)[0]
     there = ", ".join(sorted({e["action_id"] for _, e in elements_of(blocks)})) or "none"
-    raise PersonError(f"There is no {action_id!r} here any more (actions here: {there}).", 409)
+    raise PersonError(f"There is no {action_id!r} here any more (actions here: {there}).", 409, stale=True)
 
 
 def choices(element: dict) -> list[dict]:

@@ -210,7 +210,7 @@ class PersonAt:
 
         return await self.people.until(look, "message that fits", timeout)
 
-    async def wait_for_view(self, predicate: Predicate = lambda view: True, timeout: float = 10) -> dict:
+    async def wait_for_view(self, predicate: Predicate = lambda view: True, timeout: float = 30) -> dict:
         """The top modal once it fits."""
 
         async def look():
@@ -220,7 +220,7 @@ class PersonAt:
 
         return await self.people.until(look, "dialog that fits", timeout)
 
-    async def wait_for_no_view(self, timeout: float = 10) -> None:
+    async def wait_for_no_view(self, timeout: float = 30) -> None:
         """Until nothing is open before this person."""
 
         async def look():
@@ -229,7 +229,7 @@ class PersonAt:
 
         await self.people.until(look, "closed dialog", timeout)
 
-    async def wait_for_home(self, predicate: Predicate = lambda view: True, timeout: float = 10) -> dict:
+    async def wait_for_home(self, predicate: Predicate = lambda view: True, timeout: float = 30) -> dict:
         """The App Home once it fits."""
 
         async def look():

@@ -25,7 +25,7 @@ from .rates import Rates
 from .socket_mode import Hub
 from .store import Store
 from .team import Team
-from .tickets import Tickets
+from .tickets import TRIGGER_SECONDS, Tickets
 from .views import Views
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Workspace:
     def __init__(
         self, data_dir: Path, token: str, app_token: str, manifest: Manifest, people: Iterable[Person],
         groups: Iterable[Group], channels: Iterable[tuple[str, str]], team_name: str, rate_limits: bool,
-        ack_seconds: float, clock: Callable[[], float],
+        ack_seconds: float, trigger_seconds: float, clock: Callable[[], float],
     ) -> None:  # fmt: skip
         self.bot_token, self.app_token = token, app_token
         self.store = Store(data_dir / "workspace.sqlite")
@@ -48,7 +48,7 @@ class Workspace:
         self.team = Team(self.store, self.feed, manifest, people, groups, channels, team_name, clock)
         self.messages, self.views = Messages(self.team), Views(self.team)
         self.files = Files(self.team, data_dir / "files")
-        self.tickets = Tickets(self.store, clock)
+        self.tickets = Tickets(self.store, clock, trigger_seconds)
         self.hub = Hub(self.team, self.faults, ack_seconds)
         self.gestures = Gestures(self.team, self.messages, self.views, self.hub, self.tickets)
         self.assistant = Assistant(self.store, self.feed)
@@ -118,13 +118,15 @@ async def serve(
     banner: str | None = None,
     rate_limits: bool = True,
     ack_seconds: float = 3.0,
+    trigger_seconds: float = TRIGGER_SECONDS,
     clock: Callable[[], float] = time.time,
 ) -> Workspace:
     """Start a workspace and return it.
 
     `port` 0 takes a free one; `data_dir` keeps its one SQLite file and the uploaded files;
     `manifest` (used when the file exists) grants scopes, events and slash commands;
-    `ack_seconds` is how long an envelope may stay unacked.
+    `ack_seconds` is how long an envelope may stay unacked, `trigger_seconds` how long a trigger may open a dialog
+    (3 s each, as in Slack; tests that are about something else give a slow machine more).
     Raises ValueError for a host that is not loopback or unusable people, ManifestError, StoreLocked,
     WorkspaceError when the port is taken.
     """
@@ -132,7 +134,7 @@ async def serve(
         raise ValueError(f"host {host!r}: the workspace has no log-in, so it binds to 127.0.0.1 only")
     workspace = Workspace(
         data_dir, token, app_token, read_manifest(manifest), people_of(people), groups, channels, team_name,
-        rate_limits, ack_seconds, clock,
+        rate_limits, ack_seconds, trigger_seconds, clock,
     )  # fmt: skip
     if banner is not None:
         workspace.set_banner(banner)

@@ -24,8 +24,8 @@ class _Trigger:
 class Tickets:
     """`trigger_id`s live 3 s and open one view; response URLs answer 5 times in 30 minutes."""
 
-    def __init__(self, store: Store, now: Callable[[], float]) -> None:
-        self._store, self._now = store, now
+    def __init__(self, store: Store, now: Callable[[], float], trigger_seconds: float = TRIGGER_SECONDS) -> None:
+        self._store, self._now, self._trigger_seconds = store, now, trigger_seconds
         self._triggers: dict[str, _Trigger] = {}
         self._links: dict[str, float] = {}
 
@@ -34,7 +34,7 @@ class Tickets:
         now = self._now()
         self._triggers = {k: t for k, t in self._triggers.items() if t.until > now - 60}
         trigger_id = f"{int(now * 1000)}.{secrets.randbelow(10**10)}.{secrets.token_hex(16)}"
-        self._triggers[trigger_id] = _Trigger(user, now + TRIGGER_SECONDS)
+        self._triggers[trigger_id] = _Trigger(user, now + self._trigger_seconds)
         return trigger_id
 
     def redeem(self, trigger_id: object) -> str:

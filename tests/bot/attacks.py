@@ -120,7 +120,7 @@ async def refused(story: Any, who: str, view: dict[str, Any], words: str) -> lis
     hands = story.people.as_user(who)
     await hands.submit(view, {"reason": "because"})
     try:
-        await hands.wait_for_view(lambda v: words in text_of(v), timeout=5)
+        await hands.wait_for_view(lambda v: words in text_of(v), timeout=60)
     except PersonError as error:
         return [f"no refusal saying {words!r}: {error}"]
     return [] if state(story) == "diagnosed" else [f"the incident became {state(story)}"]

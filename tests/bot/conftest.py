@@ -50,7 +50,7 @@ class Story:
         await self.converse.on_incident(changed(incident))
         return await self.card(lambda m: True)
 
-    async def card(self, fits, who: str = "ana", timeout: float = 8.0) -> dict:
+    async def card(self, fits, who: str = "ana", timeout: float = 60.0) -> dict:
         def is_card(message: dict) -> bool:
             meta = message.get("metadata") or {}
             return meta.get("event_type") == "middlewatch_incident" and fits(message)
@@ -75,15 +75,16 @@ def converse_for(workspace: Any, views: Views, clock: Clock, again: list[str], *
 
 
 @contextlib.asynccontextmanager
-async def told(tmp_path: Path, rate_limits: bool = True, **more: Any):
-    clock = Clock()
+async def told(tmp_path: Path, rate_limits: bool = True, patience: float = 3.0, **more: Any):
+    """`patience`: seconds for an ack and for a trigger: 3 in Slack, more where browsers are slow."""
+    clock, given = Clock(), {"ack_seconds": patience, "trigger_seconds": patience, "rate_limits": rate_limits}
     async with (
-        await serve(data_dir=tmp_path / "workspace", manifest=MANIFEST, rate_limits=rate_limits) as workspace,
+        await serve(data_dir=tmp_path / "workspace", manifest=MANIFEST, **given) as workspace,
         People(workspace.url) as people,
     ):
         views, again = Views(clock), []
         converse = converse_for(workspace, views, clock, again, **more)
-        await converse.start()
+        await converse.start(within=60)
         running = Story(workspace, people, views, clock, converse, again)
         try:
             yield running

@@ -58,7 +58,7 @@ async def test_faults_make_no_second_message(story, kind, method):
     if method == "chat.postMessage":
         await insist(story, x.first())
     await insist(story, x.diagnosed(at=x.NOW + 9))
-    await story.card(lambda m: "Review rollback" in labels(m), timeout=15)
+    await story.card(lambda m: "Review rollback" in labels(m), timeout=60)
     assert len(await cards(story)) == 1
 
 

@@ -44,7 +44,7 @@ def connect(workspace, people):
         handler.client.proxy = None
         await handler.connect_async()
         try:
-            await people.wait_connected(5)
+            await people.wait_connected(60)
             yield handler
         finally:
             await handler.close_async()

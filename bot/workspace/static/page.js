@@ -1,6 +1,7 @@
 // The page's script: it acts as a person through /people/* and re-reads what changed.
 import { $, act, boot, place, post, query, toast } from "./talk.js";
 import { typing, send } from "./composer.js";
+import { children, morph, parsed, still } from "./morph.js";
 
 // ---- re-reading panes: one request at a time per pane, the last wish wins
 
@@ -13,7 +14,9 @@ async function read(pane) {
       turn.again = false;
       const asked = query().toString();
       const answer = await fetch(`/ui/${pane}?${asked}`).catch(() => null);
-      if (answer?.ok && asked === query().toString()) show[pane](await answer.text());
+      const html = answer?.ok ? await answer.text() : "";
+      await still();
+      if (answer?.ok && asked === query().toString()) show[pane](html);
       else if (answer?.ok) turn.again = true;
     } while (turn.again);
     delete reading[pane];
@@ -22,86 +25,42 @@ async function read(pane) {
 }
 
 const show = {
-  sidebar: (html) => { const open = document.querySelector(".who")?.open; $("sidebar").innerHTML = html; if (open) document.querySelector(".who").open = true; },
+  sidebar: (html) => children($("sidebar"), parsed(html)),
   messages: (html) => { if ($("messages")) follow($("messages"), html); },
   thread: (html) => {
     const pane = $("thread");
     const list = pane.querySelector(".pane");
-    const fresh = document.createElement("div");
-    fresh.innerHTML = html;
     pane.hidden = !html;
-    if (list && pane.dataset.of === place.thread && html) follow(list, fresh.querySelector(".pane").innerHTML);
+    if (list && pane.dataset.of === place.thread && html) follow(list, parsed(html).querySelector(".pane").innerHTML);
     else { pane.innerHTML = html; bottom(pane.querySelector(".pane")); }
     pane.dataset.of = place.thread;
   },
-  home: (html) => { if ($("home")) swap($("home"), html); },
-  prompts: (html) => { if ($("prompts")) $("prompts").innerHTML = html; },
+  home: (html) => { if ($("home")) children($("home"), parsed(html)); },
+  prompts: (html) => { if ($("prompts")) children($("prompts"), parsed(html)); },
   banner: (html) => { $("banner").innerHTML = html; $("banner").hidden = !html; },
-  main: (html) => { $("main").innerHTML = html; bottom($("messages")); },
+  main: (html) => {
+    const where = place.home ? "home" : place.channel;
+    if ($("main").dataset.of === where) { children($("main"), parsed(html)); return; }
+    $("main").dataset.of = where;
+    $("main").innerHTML = html;
+    bottom($("messages"));
+  },
   modal: (html) => showModal(html),
-  panel: (html) => { $("panel").innerHTML = html; },
+  panel: (html) => children($("panel"), parsed(html)),
 };
 
 function bottom(pane) {
   if (pane) pane.scrollTop = pane.scrollHeight;
 }
 
-// New HTML into a message list: only what differs is replaced, so focus, menus and typed values stay.
+// A message list: new messages arrive visibly, and who reads the end stays at the end.
 function follow(pane, html) {
   const low = pane.scrollHeight - pane.scrollTop - pane.clientHeight < 80;
-  const fresh = document.createElement("div");
-  fresh.innerHTML = html;
-  const known = new Map([...pane.children].filter((c) => c.id).map((c) => [c.id, c]));
-  let after = null;
-  for (const child of [...fresh.children]) {
-    let node = child.id ? known.get(child.id) : null;
-    known.delete(child.id);
-    if (!node) {
-      node = child;
-      if (pane.dataset.live) node.classList.add("arrived");
-      node.was = child.outerHTML;
-    } else if (node.was !== child.outerHTML) {
-      const was = child.outerHTML;
-      keepValues(node, child);
-      node.replaceWith(child);
-      node = child;
-      node.was = was;
-    }
-    const next = after ? after.nextSibling : pane.firstChild;
-    if (next !== node) pane.insertBefore(node, next);
-    after = node;
-  }
-  while (after ? after.nextSibling : pane.firstChild) (after ? after.nextSibling : pane.firstChild).remove();
+  const known = new Set([...pane.children].map((c) => c.id));
+  children(pane, parsed(html));
+  if (pane.dataset.live) for (const child of pane.children) if (!known.has(child.id)) child.classList.add("arrived");
   pane.dataset.live = "1";
   if (low) bottom(pane);
-}
-
-function swap(pane, html) {
-  const fresh = document.createElement("div");
-  fresh.innerHTML = html;
-  keepValues(pane, fresh);
-  pane.replaceChildren(...fresh.childNodes);
-}
-
-// What a person typed or chose survives a re-render of the same inputs; so does the focus.
-function keepValues(old, fresh) {
-  const key = (e) => `${e.dataset.block}/${e.dataset.action}`;
-  const at = document.activeElement;
-  for (const input of fresh.querySelectorAll("[data-input]")) {
-    const before = [...old.querySelectorAll("[data-input]")].find((e) => e.dataset.action === input.dataset.action && key(e) === key(input));
-    if (!before || before.dataset.touched === undefined) continue;
-    input.dataset.touched = "";
-    const from = before.querySelectorAll("input, select, textarea"), to = input.querySelectorAll("input, select, textarea");
-    to.forEach((field, n) => { if (from[n]) { field.checked = from[n].checked; field.value = from[n].value; } });
-  }
-  if (at && old.contains(at)) {
-    const holder = at.closest("[data-action]");
-    if (holder) queueMicrotask(() => {
-      const same = [...fresh.querySelectorAll("[data-action]"), ...document.querySelectorAll("[data-action]")]
-        .find((e) => e.dataset.action === holder.dataset.action && e.isConnected);
-      (same?.matches("button, a") ? same : same?.querySelector("input, select, textarea"))?.focus();
-    });
-  }
 }
 
 // ---- going places
@@ -188,6 +147,7 @@ async function press(element, value) {
     state: state(message ?? view),
   });
   element.removeAttribute("aria-busy");
+  if (answer.stale) ["messages", "thread", "home"].forEach(read);
   if (answer.ok && element.classList.contains("thumb")) {
     element.parentElement.querySelectorAll(".thumb").forEach((e) => e.classList.toggle("chosen", e === element));
     toast("Thanks for the feedback.");
@@ -250,17 +210,13 @@ async function suggest(field, input) {
 function showModal(html) {
   const box = $("modal");
   if (!html) { if (box.open) box.close(); box.innerHTML = ""; return; }
-  const fresh = document.createElement("div");
-  fresh.innerHTML = html;
-  const before = box.querySelector("form"), next = fresh.firstChild;
+  const before = box.querySelector("form"), next = parsed(html).firstChild;
   const same = before && before.dataset.view === next.dataset.view;
   if (same && before.dataset.hash === next.dataset.hash) return;
-  if (same) keepValues(before, next);
-  const scrolled = same ? before.querySelector(".blocks").scrollTop : 0;
+  if (same) { morph(before, next); return; }
   box.replaceChildren(next);
-  next.querySelector(".blocks").scrollTop = scrolled;
   if (!box.open) box.showModal();
-  if (!same) (next.querySelector("[autofocus], .blocks textarea, .blocks input, .blocks select") ?? next.querySelector("footer .primary") ?? next.querySelector("[data-close]"))?.focus();
+  (next.querySelector("[autofocus], .blocks textarea, .blocks input, .blocks select") ?? next.querySelector("footer .primary") ?? next.querySelector("[data-close]"))?.focus();
 }
 
 function closeView(everything) {
@@ -357,9 +313,9 @@ try { const kept = localStorage.getItem("theme"); if (kept) theme(kept); } catch
 go({}, false);
 $("thread").hidden = !place.thread;
 $("thread").dataset.of = place.thread;
+$("main").dataset.of = place.home ? "home" : place.channel;
 for (const list of [$("messages"), $("replies")]) {
   if (!list) continue;
-  for (const child of list.children) child.was = child.outerHTML;
   list.dataset.live = "1";
   bottom(list);
 }
