@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE := 1
 export ANONYMIZED_TELEMETRY := False
+# Most tests of the whole suite wait for processes: two workers use the time.
+WORKERS ?= 2
 
 .PHONY: demo up test check setup chromium clean help
 
@@ -45,7 +47,7 @@ test: setup chromium    ## everything: lint, contracts, real servers, killed pro
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal
 
 clean:                  ## forget the environment and all data
 	rm -rf $(VENV) var

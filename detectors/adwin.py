@@ -8,6 +8,7 @@ from typing import Any
 from detectors.averaged import Averaged
 from detectors.base import Finding, Learned
 from detectors.frozen import freeze, thaw
+from detectors.river_drift import river_drift
 
 RECENT = 512
 """Values kept to date the change."""
@@ -37,9 +38,7 @@ class Adwin(Averaged):
         super().__init__(learned, arl)
 
     def restart(self) -> None:
-        from river.drift import ADWIN
-
-        self.adwin = ADWIN(delta=self.delta, clock=8, grace_period=10, min_window_length=5)
+        self.adwin = river_drift().ADWIN(delta=self.delta, clock=8, grace_period=10, min_window_length=5)
         self.recent: deque[float] = deque(maxlen=RECENT)
 
     def take(self, value: float) -> Finding | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from detectors.river_drift import river_drift
 from detectors.river_error import RiverError
 
 
@@ -24,6 +25,4 @@ class Ddm(RiverError):
     name = "ddm"
 
     def make(self) -> Any:
-        from river.drift.binary import DDM
-
-        return DDM()
+        return river_drift().binary.DDM()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from detectors.river_drift import river_drift
 from detectors.river_error import RiverError
 
 
@@ -24,6 +25,4 @@ class Eddm(RiverError):
     name = "eddm"
 
     def make(self) -> Any:
-        from river.drift.binary import EDDM
-
-        return EDDM(alpha=0.9, beta=0.8)
+        return river_drift().binary.EDDM(alpha=0.9, beta=0.8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from detectors.river_drift import river_drift
 from detectors.river_error import RiverError
 
 
@@ -24,6 +25,4 @@ class Hddm(RiverError):
     name = "hddm"
 
     def make(self) -> Any:
-        from river.drift.binary import HDDMA
-
-        return HDDMA(drift_confidence=0.0001)
+        return river_drift().binary.HDDMA(drift_confidence=0.0001)

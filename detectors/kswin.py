@@ -7,6 +7,7 @@ from typing import Any
 from detectors.averaged import Averaged
 from detectors.base import Finding
 from detectors.frozen import freeze, thaw
+from detectors.river_drift import river_drift
 
 
 class Kswin(Averaged):
@@ -26,9 +27,7 @@ class Kswin(Averaged):
     name = "kswin"
 
     def restart(self) -> None:
-        from river.drift import KSWIN
-
-        self.kswin = KSWIN(alpha=1e-6, window_size=300, stat_size=30, seed=1)
+        self.kswin = river_drift().KSWIN(alpha=1e-6, window_size=300, stat_size=30, seed=1)
         self.recent: list[float] = []
 
     def take(self, value: float) -> Finding | None:

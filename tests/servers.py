@@ -7,6 +7,8 @@ Where a test kills servers, use `started(NatsServer(tmp_path))` or `LocalServers
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ import redis
 from integrations.local_server import LocalServer, NatsServer, RedisServer
 
 
-def started(server: LocalServer, within: float = 15.0) -> LocalServer:
+def started(server: LocalServer, within: float = 60.0) -> LocalServer:
     """`server`, spawned and answering."""
     server.spawn(server.port)
     deadline = time.monotonic() + within
@@ -27,7 +29,7 @@ def started(server: LocalServer, within: float = 15.0) -> LocalServer:
     return server
 
 
-async def eventually(condition: Callable[[], object], within: float = 15.0, what: str = "") -> object:
+async def eventually(condition: Callable[[], object], within: float = 60.0, what: str = "") -> object:
     """The first true value of `condition()` (may be a coroutine function); AssertionError after `within` seconds."""
     deadline = time.monotonic() + within
     while True:
@@ -38,6 +40,14 @@ async def eventually(condition: Callable[[], object], within: float = 15.0, what
             return value
         assert time.monotonic() < deadline, f"never came true: {what or condition}"
         await asyncio.sleep(0.01)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Nobody else who asks so is in `folder` meanwhile: two workers must not make the same thing at once."""
+    with (folder / ".alone").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")

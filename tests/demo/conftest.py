@@ -1,7 +1,6 @@
 """A real nats-server, and the world of the demo trained once a session."""
 
 import asyncio
-import hashlib
 import json
 import shutil
 import subprocess
@@ -11,19 +10,17 @@ from pathlib import Path
 import nats
 import pytest
 
-from bot.demo import features, flights, model
+from bot.demo import model
 from bot.demo.flights import World
+from tests.loop.conftest import prepared  # noqa: F401 - a fixture
 
 STREAMS = {"INFERENCE": "inference.>", "LABELS": "label.>", "CHANGES": "change.>", "LINEAGE": "lineage.>"}
 
 
 @pytest.fixture(scope="session")
-def data(request) -> Path:
-    """A data directory with both versions trained, kept between runs while the code that trains is the same."""
-    code = [Path(module.__file__).read_bytes() for module in (flights, features, model)]
-    folder = request.config.cache.mkdir(f"demo-{hashlib.sha256(b''.join(code)).hexdigest()[:12]}")
-    model.prepare(folder)
-    return folder
+def data(prepared) -> Path:  # noqa: F811
+    """A data directory with both versions trained."""
+    return prepared
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +35,7 @@ def home(data, tmp_path) -> Path:
     return tmp_path / "home"
 
 
-async def eventually(found, seconds: float = 20.0):
+async def eventually(found, seconds: float = 60.0):
     """The first true value of `found()`, which may be a coroutine function; AssertionError after so many seconds."""
     async with asyncio.timeout(seconds):
         while True:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import alone
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -14,6 +16,7 @@ def prepared() -> Path:
 
     folder = ROOT / "var" / "demo"
     folder.mkdir(parents=True, exist_ok=True)
-    flights.load(folder, requests=False)
-    model.prepare(folder)
+    with alone(folder):
+        flights.load(folder, requests=False)
+        model.prepare(folder)
     return folder

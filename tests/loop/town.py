@@ -294,7 +294,7 @@ class Town:
         """Review and submit, as a person would."""
         person = self.people.as_user(who)
         await person.click(card, "Review rollback")
-        view = await person.wait_for_view(lambda v: v.get("submit") and "Roll " in text_of(v), timeout=20)
+        view = await person.wait_for_view(lambda v: v.get("submit") and "Roll " in text_of(v), timeout=10)
         return await person.submit(view, {"reason": reason})
 
     async def approved(self, who: str = "ana") -> None:
