@@ -47,7 +47,7 @@ test: setup chromium    ## everything: lint, contracts, real servers, killed pro
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup
 
 clean:                  ## forget the environment and all data
 	rm -rf $(VENV) var

@@ -26,6 +26,7 @@ from knowledge.vectors import Vectors
 from tests.servers import eventually
 
 pytestmark = [
+    pytest.mark.xdist_group("meaning"),
     pytest.mark.servers,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of the libraries, on import
     pytest.mark.filterwarnings("ignore::FutureWarning"),

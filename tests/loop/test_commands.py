@@ -134,7 +134,7 @@ async def town(tmp_path_factory, prepared):
         yield town
 
 
-live = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module")]
+live = [pytest.mark.xdist_group("commands"), pytest.mark.processes, pytest.mark.asyncio(loop_scope="module")]
 
 
 def marked(function):

@@ -12,7 +12,7 @@ from nats.js.errors import NoStreamResponseError
 from tests.loop.rubbish import mixed, odd, shapes, unreadable
 from tests.loop.town import START, TARGETS, Town
 
-pytestmark = [pytest.mark.processes, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.xdist_group("rubbish"), pytest.mark.processes, pytest.mark.asyncio(loop_scope="module")]
 
 HEALTHY = 1_000
 AT = START + (HEALTHY - 1) * 10

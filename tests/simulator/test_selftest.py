@@ -9,6 +9,8 @@ from bot.simulator.phrases import TOOLS, text
 from bot.simulator.rng import stream
 from bot.simulator.tenants import TENANTS
 
+pytestmark = pytest.mark.xdist_group("selftest")
+
 
 @pytest.fixture(scope="module")
 def drawn():
