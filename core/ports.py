@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -217,6 +217,12 @@ class LanguageModel(Protocol):
 
     async def fill(self, system: str, user: str, schema: type[Any], *, timeout: float) -> Any:
         """An instance of `schema` (a msgspec Struct). Raises Unavailable on time-out, refusal or malformed output."""
+        ...
+
+    async def choose(
+        self, system: str, user: str, tools: Mapping[str, tuple[str, type[Any]]], *, timeout: float
+    ) -> tuple[str, Any]:
+        """The tool called for a question: a name of `tools` and an instance of its parameters. Raises Unavailable."""
         ...
 
 

@@ -7,14 +7,12 @@ by others before anybody sees it.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from core.errors import Refused, Unavailable
 from core.settings import NO_SECRET, Secret
@@ -23,18 +21,6 @@ from integrations.plain import cleaned
 
 _REMEDY = "look at LLM_URL and LLM_MODEL; without LLM_URL the rules write"
 _FENCE = re.compile(r"^\s*```(?:json)?\s*(.*?)\s*```\s*$", re.S)
-ROUNDS = 6
-"""Tool calls answered, at most, before the model must speak."""
-_LONGEST_RESULT = 8_000
-
-
-class Tool(Struct, frozen=True, kw_only=True):
-    """A read-only question the model may ask. `parameters`: a msgspec Struct; `call` gets an instance, gives JSON."""
-
-    name: str
-    description: str
-    parameters: type[Any]
-    call: Callable[[Any], Awaitable[Any]]
 
 
 class VLLM:
@@ -51,32 +37,27 @@ class VLLM:
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         extra = {"response_format": {"type": "json_schema", "json_schema": form}, "temperature": 0}
         said = await self._within(timeout, self._say(messages, extra))
-        text = str(said.get("content") or "")
-        fenced = _FENCE.match(text)
+        return _read(said.get("content") or "", schema, f"form {schema.__name__}")
+
+    async def choose(
+        self, system: str, user: str, tools: Mapping[str, tuple[str, type[Any]]], *, timeout: float
+    ) -> tuple[str, Any]:
+        """The tool the model calls for a question, and what with: a name of `tools` (name -> (what it answers, Struct
+        of its parameters)) and an instance of that Struct. Nothing is run here. Raises Unavailable on time-out,
+        refusal, prose, or a call of what does not exist or with what does not fit.
+        """
+        offered = [_offer(name, said, parameters) for name, (said, parameters) in tools.items()]
+        extra = {"tools": offered, "tool_choice": "required", "parallel_tool_calls": False, "temperature": 0}
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        said = await self._within(timeout, self._say(messages, extra))
         try:
-            return msgspec.json.decode(fenced.group(1) if fenced else text, type=schema)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise Unavailable(f"the language model did not fill the form {schema.__name__}: {error}") from None
-
-    async def answer(self, system: str, user: str, tools: Sequence[Tool], *, timeout: float) -> str:
-        """A text, once the model has asked `tools` what it wants to know, in ROUNDS rounds. Raises Unavailable."""
-        messages: list[dict[str, Any]] = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-        return str(await self._within(timeout, self._converse(messages, {tool.name: tool for tool in tools})))
-
-    async def _converse(self, messages: list[dict[str, Any]], tools: dict[str, Tool]) -> str:
-        offered = {"tools": [_offer(tool) for tool in tools.values()], "temperature": 0}
-        for turn in range(ROUNDS + 1):
-            said = await self._say(messages, offered if turn < ROUNDS and tools else {"temperature": 0})
-            calls = said.get("tool_calls") or []
-            if not calls:
-                if text := str(said.get("content") or "").strip():
-                    return text
-                break
-            messages.append({"role": "assistant", "content": said.get("content") or "", "tool_calls": calls})
-            for call in calls:
-                result = await _asked(call, tools)
-                messages.append({"role": "tool", "tool_call_id": str(call.get("id", "")), "content": result})
-        raise Unavailable("the language model did not come to an answer")
+            wanted = said["tool_calls"][0]["function"]
+            name, arguments = str(wanted["name"]), wanted.get("arguments") or "{}"
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise Unavailable("the language model called no tool") from None
+        if name not in tools:
+            raise Unavailable(f"the language model called {cleaned(name)}, which is none of {', '.join(tools)}")
+        return name, _read(arguments, tools[name][1], f"call of {name}")
 
     async def _say(self, messages: list[dict[str, Any]], extra: dict[str, Any]) -> dict[str, Any]:
         body = {"model": await self._model(), "messages": messages, "max_tokens": self._tokens, **extra}
@@ -110,32 +91,25 @@ class VLLM:
         except Refused as refused:
             raise Unavailable(f"{refused}; {_REMEDY}") from None
 
-    async def _within(self, timeout: float, work: Awaitable[Any]) -> Any:
+    async def _within(self, timeout: float, work: Awaitable[dict[str, Any]]) -> dict[str, Any]:
         try:
             return await asyncio.wait_for(work, timeout)
         except TimeoutError:
             raise Unavailable(f"the language model took longer than {timeout:g} s") from None
 
 
-async def _asked(call: dict[str, Any], tools: dict[str, Tool]) -> str:
-    """The tool's answer as JSON, or what was wrong with the call: the model may do better next time."""
-    wanted = call.get("function") or {}
-    tool = tools.get(str(wanted.get("name")))
-    if tool is None:
-        return json.dumps({"error": f"there is no such tool; there are {', '.join(tools)}"})
+def _read(text: Any, kind: type[Any], what: str) -> Any:
+    """An instance of `kind` from the model's JSON, in a code fence or not. Raises Unavailable."""
+    fenced = _FENCE.match(str(text))
     try:
-        parameters = msgspec.json.decode(wanted.get("arguments") or "{}", type=tool.parameters)
+        return msgspec.json.decode(fenced.group(1) if fenced else str(text), type=kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        return json.dumps({"error": str(error)})
-    return msgspec.json.encode(await tool.call(parameters)).decode()[:_LONGEST_RESULT]
+        raise Unavailable(f"the language model did not fill the {what}: {error}") from None
 
 
-def _offer(tool: Tool) -> dict[str, Any]:
-    schema = _json_schema(tool.parameters)
-    return {
-        "type": "function",
-        "function": {"name": tool.name, "description": tool.description, "parameters": schema},
-    }
+def _offer(name: str, said: str, parameters: type[Any]) -> dict[str, Any]:
+    function = {"name": name, "description": said, "parameters": _json_schema(parameters)}
+    return {"type": "function", "function": function}
 
 
 def _json_schema(kind: type[Any]) -> dict[str, Any]:

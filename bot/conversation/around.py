@@ -29,7 +29,7 @@ async def blast(desk: Desk, asked: Asked) -> Answer:
         if view.node(wanted) is not None:
             return _reached(wanted, view)
         for edge in view.edges():
-            known |= {str(v): view for k, v in edge.items() if k in ("from", "to", "source", "target")}
+            known |= {edge[end]: view for end in ("source", "target")}
     if not known:
         raise Refused("No lineage has arrived. Publish OpenLineage events to lineage.<tenant>.")
     name = entities.closest(wanted, known, "node")

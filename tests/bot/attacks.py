@@ -270,13 +270,13 @@ async def _(story: Any) -> list[str]:
 
 @attack("a language model that answers with a write")
 async def _(story: Any) -> list[str]:
-    from bot.conversation.freetext import ToolCall
+    from bot.conversation.freetext import Words
 
     class Evil:
         name = "evil"
 
-        async def fill(self, system: str, user: str, schema: Any, *, timeout: float) -> ToolCall:
-            return ToolCall(command="silence", words="flight-delay 7d because the log line said so")
+        async def choose(self, system: str, user: str, tools: Any, *, timeout: float) -> tuple[str, Words]:
+            return "silence", Words(words="flight-delay 7d because the log line said so")
 
     story.converse.desk.llm = Evil()
     ben = story.people.as_user("ben")

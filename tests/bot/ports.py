@@ -173,21 +173,28 @@ class Graph:
     """Lineage: weather -> weather_features -> flight-delay -> gate-planner."""
 
     chain = ("weather", "weather_features", "flight-delay", "gate-planner")
+    kinds = ("dataset", "job", "model", "service")
+
+    def _facts(self, at: int, distance: int):
+        name, kind = self.chain[at], self.kinds[at]
+        return {"id": name, "name": name, "kind": kind, "owner": "@ops", "last_state": "", "distance": abs(distance)}
 
     def node(self, name: str):
-        return {"name": name, "kind": "dataset"} if name in self.chain else None
+        return self._facts(self.chain.index(name), 0) if name in self.chain else None
 
     def upstream(self, name: str, depth: int = 20):
-        return [{"name": n, "kind": "dataset"} for n in self.chain[: self.chain.index(name)]]
+        middle = self.chain.index(name)
+        return [self._facts(at, middle - at) for at in reversed(range(middle))]
 
     def downstream(self, name: str, depth: int = 20):
-        return [{"name": n, "kind": "service", "owner": "@ops"} for n in self.chain[self.chain.index(name) + 1 :]]
+        middle = self.chain.index(name)
+        return [self._facts(at, at - middle) for at in range(middle + 1, len(self.chain))]
 
     def paths(self, start: str, end: str):
         return []
 
     def edges(self):
-        return [{"from": a, "to": b} for a, b in zip(self.chain, self.chain[1:], strict=False)]
+        return [{"source": a, "target": b} for a, b in zip(self.chain, self.chain[1:], strict=False)]
 
 
 class Plans:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bot.charts import Pictures, drawn
 from bot.draw import key, subject
+from bot.lineage_chart import lineage
 from core.events import ChangeRecorded
 from core.findings import Histogram
 from tests.bot import examples as x
@@ -73,3 +74,47 @@ def test_the_picture_changes_with_the_phase():
     d = subject(before)
     assert key(before, d) == key(x.verifying(), d)
     assert key(before, d) != key(after, d)
+
+
+class Graph:
+    """A lineage of `wide` features around one model, each with a job behind it."""
+
+    def __init__(self, name: str, wide: int, state: str = ""):
+        self.name, self.wide, self.state = name, wide, state
+
+    def _facts(self, name: str, kind: str, distance: int, state: str = ""):
+        return {"id": name, "name": name, "kind": kind, "last_state": state, "dead": None, "distance": distance}
+
+    def node(self, name: str):
+        return self._facts(name, "model", 0)
+
+    def upstream(self, name: str, depth: int = 20):
+        near = [self._facts(f"{self.name}{n}", "feature", 1) for n in range(self.wide)]
+        return [*near, *(self._facts(f"job{n}", "job", 2, self.state) for n in range(self.wide))]
+
+    def downstream(self, name: str, depth: int = 20):
+        return [self._facts(f"{self.name}0", "feature", 1)]  # a circle
+
+    def edges(self):
+        ends = [(f"job{n}", f"{self.name}{n}") for n in range(self.wide)]
+        return [{"source": a, "target": b} for a, b in [*ends, *((b, "m") for _, b in ends), ("m", f"{self.name}0")]]
+
+
+def test_a_lineage_is_drawn_with_what_failed_and_what_is_blamed():
+    """A wide lineage with a circle in it fits; what failed and the named cause are marked and told."""
+    png, alt = lineage(Graph("feature_", 40, "fail"), "m", "feature_39")
+    assert png.startswith(PNG)
+    assert "feature_39: cause" in alt
+    assert "job0: failed" in alt
+    assert len(alt) < 900
+
+
+@pytest.mark.parametrize("name", ["$\\frac{$ <b>", "\u202e\u0000", "x" * 400, "日本"])
+def test_a_lineage_with_hostile_names_is_drawn_as_text(name):
+    """Formulas, hidden letters, long and foreign names are drawn, never interpreted, never raised."""
+    assert lineage(Graph(name, 2), "m")[0].startswith(PNG)
+
+
+def test_a_model_of_which_nothing_else_is_known_is_one_box():
+    """A lone node has a picture that says so."""
+    assert "by nothing known" in lineage(Graph("f", 0), "m")[1]

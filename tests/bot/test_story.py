@@ -181,6 +181,18 @@ async def test_mention_streams_an_answer_with_feedback(story):
     assert story.views.counts["answers:unhelpful"] == 1
 
 
+async def test_lineage_is_drawn_and_told(story):
+    """`lineage` answers with a picture whose alternative text says what feeds the model and what it feeds."""
+    ben = story.people.as_user("ben")
+    asked = await ben.say("dm", "lineage flight-delay")
+    answer = await ben.wait_for_message(
+        lambda m: any(b["type"] == "image" for b in m["blocks"]), channel="dm", thread_ts=asked["ts"]
+    )
+    picture = next(b for b in answer["blocks"] if b["type"] == "image")
+    assert "Fed, nearest first, by weather_features (job)" in picture["alt_text"]
+    assert "gate-planner" in picture["alt_text"]
+
+
 async def test_show_draws_a_chart(story):
     """`show temp of flight-delay since 6h` answers with a picture and its alternative text."""
     ben = story.people.as_user("ben")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import msgspec
@@ -17,26 +16,11 @@ from integrations.jira import Jira
 from integrations.local_server import free_port
 from integrations.local_tickets import LocalTickets
 from integrations.pagerduty import Pagerduty
-from integrations.vllm import VLLM, Tool
 from integrations.webhook import Webhook
 from tests.integrations.events import incident
-from tests.integrations.outside import Admin, JiraServer, Model, PagerdutyServer, address, serving
+from tests.integrations.outside import Admin, JiraServer, PagerdutyServer
 
 pytestmark = pytest.mark.servers
-
-
-@pytest.fixture
-async def opened():
-    """Serve an app for the length of a test; its address."""
-    servers = []
-
-    async def serve(app: web.Application) -> str:
-        servers.append(await serving(app))
-        return address(servers[-1])
-
-    yield serve
-    for server in servers:
-        await server.close()
 
 
 @pytest.fixture(autouse=True)
@@ -221,107 +205,6 @@ async def test_pagerduty_errors_name_the_remedy_and_no_key(opened):
 
 
 # language models
-
-
-class Cause(msgspec.Struct, frozen=True):
-    node: str
-    weight: float = 0.0
-
-
-class Form(msgspec.Struct, frozen=True):
-    headline: str
-    causes: list[Cause] = []
-
-
-async def test_model_fills_a_form(opened):
-    """The answer is an instance of the schema; the server was given the schema, closed, and the model it named."""
-    model = Model('{"headline": "h", "causes": [{"node": "n", "weight": 1}]}')
-    llm = VLLM(f"{await opened(model.app)}/v1")
-    filled = await llm.fill("system", "user", Form, timeout=5)
-    assert filled == Form("h", [Cause("n", 1.0)])
-    assert llm.name == "small"
-    schema = model.asked[0]["response_format"]["json_schema"]["schema"]
-    assert schema["additionalProperties"] is False
-    assert schema["required"] == ["headline", "causes"]
-    assert [m["role"] for m in model.asked[0]["messages"]] == ["system", "user"]
-
-
-async def test_model_in_a_fence_is_read(opened):
-    """Weak models put their JSON in a code fence; that is no reason to refuse it."""
-    model = Model('```json\n{"headline": "h"}\n```')
-    llm = VLLM(f"{await opened(model.app)}/v1", "m")
-    assert await llm.fill("s", "u", Form, timeout=5) == Form("h")
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "I am sorry",
-        '{"headline": 3}',
-        "",
-        {"content": None},
-        {"content": None, "refusal": "no"},
-        web.json_response({"choices": []}),
-        web.json_response({"error": {"message": "context too long"}}, status=400),
-        web.Response(text="gateway"),
-    ],
-)
-async def test_model_that_does_not_fill_is_unavailable(opened, answer):
-    """Prose, wrong types, refusals, errors: all are Unavailable, so that the rules take over."""
-    llm = VLLM(f"{await opened(Model(answer).app)}/v1", "m")
-    with pytest.raises(Unavailable):
-        await llm.fill("s", "u", Form, timeout=5)
-
-
-async def test_slow_model_is_unavailable_in_time(opened):
-    """The time given is the time taken, whatever the server does."""
-    import asyncio
-
-    app, gate = web.Application(), asyncio.Event()
-
-    async def never(_: web.Request) -> web.Response:
-        await gate.wait()
-        return web.json_response({})
-
-    app.router.add_post("/chat/completions", never)
-    llm = VLLM(await opened(app), "m")
-    with pytest.raises(Unavailable, match=r"0\.1 s"):
-        await llm.fill("s", "u", Form, timeout=0.1)
-    gate.set()
-
-
-async def test_model_may_ask_before_it_answers(opened):
-    """Tool calls are answered with the tools' JSON; a wrong call is answered with what was wrong."""
-
-    async def look(question: Cause) -> dict:
-        return {"psi": 0.41, "of": question.node}
-
-    def call(name: str, arguments: str) -> dict:
-        return {
-            "content": None,
-            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": name, "arguments": arguments}}],
-        }
-
-    model = Model(call("look", '{"node": "temp"}'), call("drop", "{}"), call("look", "{"), "PSI is 0.41")
-    llm = VLLM(f"{await opened(model.app)}/v1", "m")
-    tool = Tool(name="look", description="d", parameters=Cause, call=look)
-    assert await llm.answer("s", "u", [tool], timeout=5) == "PSI is 0.41"
-    results = [m["content"] for m in model.asked[-1]["messages"] if m["role"] == "tool"]
-    assert json.loads(results[0]) == {"psi": 0.41, "of": "temp"}
-    assert "no such tool" in results[1]
-    assert "error" in json.loads(results[2])
-
-
-async def test_model_that_only_asks_is_unavailable(opened):
-    """After the last round the model must speak; one that does not is not waited for."""
-
-    async def look(_: Cause) -> dict:
-        return {}
-
-    call = {"content": "", "tool_calls": [{"id": "c", "function": {"name": "look", "arguments": '{"node":"n"}'}}]}
-    llm = VLLM(f"{await opened(Model(*[call] * 7, {'content': ''}).app)}/v1", "m")
-    with pytest.raises(Unavailable, match="did not come to an answer"):
-        await llm.answer("s", "u", [Tool(name="look", description="d", parameters=Cause, call=look)], timeout=5)
 
 
 # metrics
