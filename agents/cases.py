@@ -182,14 +182,10 @@ def _telemetry(path: Path, nodes: dict[str, dict[str, Any]], roles: dict[tuple[s
         if "value" not in row:
             grids[str(row.get("grid"))] = row
             continue
-        grid = row if "at" in row else grids.get(str(row.get("grid")))
-        if grid is None or len(grid.get("at", ())) != len(row["value"]):
-            raise ValueError(
-                f"{path.parent.name}/{path.name}:{number}: its times are missing or as many as its values are not"
-            )
-        at = np.array(grid["at"], float)
-        value = np.array([math.nan if v is None else v for v in row["value"]], float)
-        n = np.broadcast_to(np.asarray(grid.get("n", 1), float), at.shape)
+        try:
+            at, value, n = _numbers(row, row if "at" in row else grids.get(str(row.get("grid"))))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path.parent.name}/{path.name}:{number}: {error}") from None
         seen = np.isfinite(value) & np.isfinite(at)
         order = np.argsort(at[seen], kind="stable")
         node, metric = str(row.get("node", "")), str(row.get("metric", ""))
@@ -201,6 +197,15 @@ def _telemetry(path: Path, nodes: dict[str, dict[str, Any]], roles: dict[tuple[s
                    str(row.get("segment") or ""), at[seen][order], value[seen][order], n[seen][order], role)
         )  # fmt: skip
     return found
+
+
+def _numbers(row: dict[str, Any], grid: dict[str, Any] | None) -> tuple[Any, Any, Any]:
+    """Times, values (NaN for a gap) and row counts of a series. Raises ValueError or TypeError saying what is wrong."""
+    if grid is None or len(grid.get("at", ())) != len(row["value"]):
+        raise ValueError("its times are missing or as many as its values are not")
+    at = np.array(grid["at"], float)
+    value = np.array([math.nan if v is None else v for v in row["value"]], float)
+    return at, value, np.broadcast_to(np.asarray(row.get("n", grid.get("n", 1)), float), at.shape)
 
 
 def _runbooks(folder: Path) -> list[dict[str, str]]:

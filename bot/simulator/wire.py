@@ -118,6 +118,10 @@ class _Live:
                     found.append(
                         _Input(feature.name, feature, level, float(random.uniform(0.2, 0.5)), index in hit, weight)
                     )
+        if self.fault.type == "D3":  # a category has no unit: it is the numbers of the same source that are converted
+            numbers = [item for item in found if not item.feature.categorical]
+            some = {item.name for item in numbers if item.hit} or {item.name for item in numbers[:1]}
+            found = [replace(item, hit=item.name in some) for item in found]
         found.sort(key=lambda item: (not item.hit, -item.weight))
         kept = found[:12]
         total = sum(item.weight for item in kept) or 1.0
