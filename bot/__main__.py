@@ -25,7 +25,8 @@ EXAMPLES = """examples:
   python -m bot schema                   JSON Schemas for producers
 
 environment (all optional): NATS_URL REDIS_URL SLACK_API_URL SLACK_BOT_TOKEN SLACK_APP_TOKEN LLM_URL LLM_MODEL
-  CHROMA_URL POLICY RUNBOOKS DEPLOY_TOKEN MIDDLEWATCH_VAR. What is absent is started locally or done without.
+  CHROMA_URL POLICY RUNBOOKS LINEAGE MLFLOW_TRACKING_URI DEPLOY_TOKEN MIDDLEWATCH_VAR.
+  What is absent is started locally or done without.
 """
 
 

@@ -47,6 +47,10 @@ class Settings:
     chroma_url: str = ""
     policy: Path | None = None
     runbooks: Path = Path("runbooks")
+    lineage: Path | None = None
+    """Folder of lineage written by hand, one TOML or YAML file a tenant."""
+    mlflow_url: str = ""
+    mlflow_token: Secret = NO_SECRET
     var: Path = Path("var")
     deploy_token: Secret = NO_SECRET
     jira_token: Secret = NO_SECRET
@@ -67,6 +71,7 @@ _URLS = {
     "SLACK_API_URL": ("http", "https"),
     "LLM_URL": ("http", "https"),
     "CHROMA_URL": ("http", "https"),
+    "MLFLOW_TRACKING_URI": ("http", "https"),
 }
 _EXAMPLE = {
     "NATS_URL": "nats://127.0.0.1:4222",
@@ -74,6 +79,7 @@ _EXAMPLE = {
     "SLACK_API_URL": "https://slack.com/api/",
     "LLM_URL": "http://127.0.0.1:8000/v1",
     "CHROMA_URL": "http://127.0.0.1:8001",
+    "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000",
 }
 
 
@@ -119,6 +125,9 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
     runbooks = Path(env.get("RUNBOOKS") or Path(__file__).resolve().parent.parent / "runbooks")
     if not runbooks.is_dir():
         raise SettingsError(f"RUNBOOKS={runbooks} is not a folder: point it at a folder of Markdown files")
+    lineage = Path(env["LINEAGE"]) if env.get("LINEAGE") else None
+    if lineage and not lineage.is_dir():
+        raise SettingsError(f"LINEAGE={lineage} is not a folder: point it at one TOML or YAML file a tenant")
     return Settings(
         nats_url=_url(env, "NATS_URL"),
         redis_url=Secret(_url(env, "REDIS_URL")),
@@ -131,6 +140,9 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         chroma_url=_url(env, "CHROMA_URL"),
         policy=policy,
         runbooks=runbooks,
+        lineage=lineage,
+        mlflow_url=_url(env, "MLFLOW_TRACKING_URI"),
+        mlflow_token=Secret(env.get("MLFLOW_TRACKING_TOKEN", "")),
         var=Path(env.get("MIDDLEWATCH_VAR") or "var"),
         deploy_token=Secret(env.get("DEPLOY_TOKEN", "")),
         jira_token=Secret(env.get("JIRA_TOKEN", "")),

@@ -18,11 +18,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from knowledge.lineage import KINDS, Edge, Lineage, Node
 from knowledge.openlineage import LineageError
 
+MAX_BYTES = 4 * 2**20
 _NODE = {"kind", "name", "owner", "tier", "cadence", "tags", "description"}
 _EDGE = {"from", "to", "kind", "importance", "lag"}
 _DURATION = re.compile(r"^(\d{1,6})\s*(s|m|h|d)$")
@@ -31,7 +33,12 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 def read(path: Path) -> Lineage:
     """The graph of one file. Raises LineageError, `file:line: ...`, naming the key and the remedy."""
-    text = path.read_text(encoding="utf-8")
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise LineageError(f"{path}: is {size / 2**20:.1f} MiB, over {MAX_BYTES >> 20}; send OpenLineage events")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as broken:
+        raise LineageError(f"{path}: is not UTF-8 text (byte {broken.start}); save it as UTF-8") from None
     try:
         said = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError) as broken:
@@ -40,6 +47,18 @@ def read(path: Path) -> Lineage:
         ) from broken
     reader = _Reader(path, text)
     return reader.graph(said or {})
+
+
+def join(graph: Lineage, written: Lineage, at: float) -> None:
+    """Adds what was written by hand, as of `at` (epoch seconds: when it was written); newer statements of others win.
+    A node is recognised by its id or its name, so nobody has to know how a pipeline spells its namespaces.
+    """
+    known = {name: graph.find(name) or name for name in written.nodes}
+    for name, node in written.nodes.items():
+        graph.add(msgspec.structs.replace(node, id=known[name]), at)
+    for edge in written.edges():
+        ends = {"source": known[edge["source"]], "target": known[edge["target"]]}
+        graph.connect(Edge(**{**edge, **ends, "columns": (), "importance_at": at, "lag_at": at}))
 
 
 class _Reader:

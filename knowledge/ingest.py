@@ -1,7 +1,7 @@
 """Keeps every tenant's lineage: learns from OpenLineage events as they come, and answers with the graph."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.errors import Poison
@@ -27,6 +27,16 @@ class LineageKeeper:
         if known is None or known[0] != encoded:
             known = self._decoded[tenant] = (encoded, await asyncio.to_thread(Lineage.decode, encoded))
         return known[1]
+
+    async def tell(self, tenant: str, facts: Callable[[Lineage], None]) -> None:
+        """Adds what others than pipelines know (`facts` changes the graph it is given); a repeat writes nothing."""
+        async with self._lock:
+            graph = await self.of(tenant) or Lineage()
+            before = graph.encode()
+            facts(graph)
+            if (encoded := graph.encode()) != before:
+                await self.store.put_lineage(tenant, encoded)
+            self._decoded[tenant] = (encoded, graph)
 
     async def on_lineage(self, messages: Sequence[Any]) -> None:
         """Messages (each with `tenant` and its `events`) into the graph. Raises Poison for a lone message that is not

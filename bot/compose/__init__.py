@@ -5,6 +5,7 @@
     investigate.py  alerts become incidents, incidents get a hypothesis and a plan
     converse.py     cards, commands and approvals in Slack
     act.py          the only target that holds deploy credentials
+    lineage.py      lineage that no pipeline reports: written by hand, and the model registry
     outside.py      receivers, tickets, the language model: what policy and environment name
     answers.py      what the command line asks of the rooms
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from bot.compose.converse import slack_access
 from bot.compose.ground import Ground, ground
+from bot.compose.lineage import checked
 from core.errors import Unavailable
 from core.policy import Policy
 from core.settings import Settings
@@ -50,6 +51,9 @@ def checks(settings: Settings, policy: Policy) -> dict[str, Callable[[], Awaitab
             raise Unavailable("; ".join(str(c) for c in found[:3]))
         return f"{len(list(settings.runbooks.glob('**/*.md')))} in {settings.runbooks}, no complaints"
 
+    async def lineage() -> str:
+        return await checked(settings)
+
     async def deployers() -> str:
         known = [name for name, d in policy.deployers.items() if d.url]
         return f"{', '.join(known)} configured" if known else "none: rollback proposals become tickets"
@@ -64,6 +68,7 @@ def checks(settings: Settings, policy: Policy) -> dict[str, Callable[[], Awaitab
         "servers": servers_answer,
         "slack": slack,
         "runbooks": books,
+        "lineage": lineage,
         "deployers": deployers,
         "model": model,
     }

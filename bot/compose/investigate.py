@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
+from bot.compose import lineage
 from bot.compose.ground import Ground, Work
 from bot.compose.outside import model, runbooks
 from core.action.planner import Plans
@@ -64,7 +65,8 @@ async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work
         Route(durable="investigate-alerts", subject="alert.fired.>", handler=triage.on_alert),
         Route(durable="investigate-calm", subject="alert.resolved.>", handler=triage.on_resolved),
         Route(durable="investigate-incidents", subject="incident.>", handler=on_incident, workers=4),
-    ], [shelf.run()]
+    ], [shelf.run(), *([lineage.watch(house)] if settings.lineage else []),
+        *([lineage.ask_registry(house)] if settings.mlflow_url else [])]  # fmt: skip
 
 
 def _progress(house: Ground) -> Callable[[str, str], Awaitable[None]]:
