@@ -34,7 +34,7 @@ class Adwin(Averaged):
     families = ("error", "score", "confidence", "latency")
 
     def __init__(self, learned: Learned, arl: float = 1e6):
-        self.delta = float(min(0.002, 500.0 / arl))
+        self.delta = float(min(0.002, 20.0 / arl))
         super().__init__(learned, arl)
 
     def restart(self) -> None:

@@ -1,14 +1,13 @@
 """Trust before install: the very detectors of production over a file of the past.
 
-`backtest` is what `python -m bot backtest` calls: the Monitor reads the rows in columns, labels follow their rows, and
-beside it stands what the usual rule (PSI over 0.2 in windows of 500 rows) would have done.
+`backtest` is what `python -m bot backtest` calls. Beside what the Monitor says (`rerun.py`) stands what the usual rule,
+PSI over 0.2 in windows of 500 rows, would have done.
 """
 
 from __future__ import annotations
 
 import time as clock
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +15,23 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from core.alert_stages import Context, Draft, Rules, severity
-from core.events import LabelArrived, WindowClosed
 from core.findings import Detection
-from core.statistics import psi
 from detectors import from_file
 from detectors.baseline import Reference, Unfit
-from detectors.learn import learn, learn_segments
-from detectors.monitor import Monitor
 from detectors.options import Options, options_of
-from detectors.rows import Rows
 from detectors.table import Table, read
 
-CHUNK = 5_000
-NAIVE_ROWS, NAIVE_PSI = 500, 0.2
-POINTS = 1_500
-"""Points kept of a signal's series for its picture."""
+LEAST, USUAL, MOST = 200, 1_000, 200_000
+"""Rows of a reference taken from the file itself: never fewer, if there are enough, never more."""
+DAYS = 3.0
+"""The season of the day is learnt from two days, better from three."""
+SHOWN = ("row", "at", "signal", "detector", "statistic", "threshold", "severity", "onset_row")
+"""What `--json` prints of each alarm."""
 
 
 class Alarm(Struct, frozen=True, kw_only=True):
-    """One detection of the run, as `--json` prints it. `row` is the index of the last row read, from 0 in the file."""
+    """One detection of the run. `row` is the index of the last row read, `onset_row` of the first row that is thought
+    to have changed, both from 0 in the file; `at` is event time, or the row where the file has no times."""
 
     row: int
     at: float
@@ -79,12 +75,14 @@ class Report(Struct, kw_only=True):
     """Alarms of the naive rule."""
     naive_windows: int
     false_alarms_per_week: float | None
+    watched: list[str]
     notes: list[str]
     timed: bool
 
     def lines(self) -> str:
-        """NDJSON: one alarm a line."""
-        return "".join(msgspec.json.encode(alarm).decode() + "\n" for alarm in self.alarms)
+        """NDJSON: one alarm a line, `SHOWN` and nothing else."""
+        told = ({name: getattr(alarm, name) for name in SHOWN} for alarm in self.alarms)
+        return "".join(msgspec.json.encode(one).decode() + "\n" for one in told)
 
 
 Progress = Callable[[int, int], None]
@@ -95,35 +93,50 @@ def backtest(
     data: Path,
     *,
     model: str = "",
-    time: str = "",
-    label: str = "",
-    score: str = "",
-    reference: Path | int | None = None,
+    reference: Path | int | float | None = None,
     segment: str = "",
     options: Any = None,
     progress: Progress = lambda done, all: None,
+    **named: str,
 ) -> Report:
     """Run over the table at `data` (Parquet, CSV, NDJSON).
 
-    `reference` is a file of its own, or the number of first rows that are the reference (default: a fifth, at least
-    1,000 and at most 20,000). Raises Unfit, saying what is wrong, for files that cannot be used.
+    `reference` is a file of its own, the number of first rows that are the reference, or their share (default: a fifth,
+    see `usual_reference`). `named` (time, label, score, prediction) says which column is what; other columns are known
+    by their names (`roles.py`). Raises Unfit, saying what is wrong, for files that cannot be used.
     """
+    from detectors.rerun import Rerun
+
     begun = clock.perf_counter()
     chosen = options_of(options or {}, {"segments": [segment] if segment else []})
-    table = read(data, time=time, label=label, score=score)
-    notes = [] if table.timed else ["no column of times was found (--time): rows count as one a second, in file order"]
-    if table.timed and (np.diff(table.rows.at) < 0).any():
-        notes.append("rows were not in order of time: sorted")
-        table = _sorted(table)
-    known, rest = _split(table, reference, data, model or data.stem, chosen, label, score, time)
-    run = _Run(rest, known, chosen, model or data.stem, len(table.rows) - len(rest.rows))
+    model = model or data.stem
+    table = read(data, guess=True, **named)
+    if segment and f"feature:{segment}" not in table.rows.columns:
+        features = [n.partition(":")[2] for n in table.rows.columns if n.startswith("feature:")]
+        raise Unfit(f"{data}: there is no column {segment!r} (--segment); it has {', '.join(features[:20])}")
+    notes = list(table.roles.notes)
+    order = np.arange(len(table.rows))
+    ids = table.rows.ids[: max(len(order) // 10, 100)]
+    if any(ids) and len(set(ids)) < 0.99 * len(ids):
+        notes.append(f"column {table.roles.id!r} does not tell rows apart: it is left out")
+        table.rows.ids = [""] * len(order)
+    if not table.timed:
+        notes.append("no column of event times was found (--time): rows count as one a second, in file order")
+    elif (np.diff(table.rows.at) < 0).any():
+        notes.append(f"rows were not in order of {table.roles.time!r}: read in that order")
+        order = np.argsort(table.rows.at, kind="stable")
+        table = table.take(order)
+    known, first = _reference(table, reference, data, model, chosen)
+    if first and chosen.segments and not known.segments:
+        notes.append(f"no value of {segment!r} has 500 rows in the reference: no segment is watched apart")
+    run = Rerun(table.take(slice(first, None)), order[first:], known, chosen, model)
     run.go(progress)
     return Report(
         source=data.name,
-        model=model or data.stem,
-        rows=len(rest.rows),
+        model=model,
+        rows=len(table.rows) - first,
         reference_rows=known.rows,
-        first_row=len(table.rows) - len(rest.rows),
+        first_row=first,
         reference=known.source,
         seconds=clock.perf_counter() - begun,
         alarms=run.alarms,
@@ -131,161 +144,44 @@ def backtest(
         series=run.series,
         naive=sum(len(s.naive) for s in run.series.values()),
         naive_windows=run.naive_windows,
-        false_alarms_per_week=next((d.false_alarms_per_week for d in run.detections), None),
-        notes=[*notes, *known.notes, *run.notes],
+        false_alarms_per_week=run.per_week() if table.timed else None,
+        watched=[c.signal for c in known.columns if c.family not in ("relation", "lattice")],
+        notes=[*notes, *known.notes, *dict.fromkeys(run.notes)],
         timed=table.timed,
     )
 
 
-def _sorted(table: Table) -> Table:
-    order = np.argsort(table.rows.at, kind="stable")
-    return _taken(table, order)
+def usual_reference(at: np.ndarray, timed: bool) -> int:
+    """How many first rows are the reference: a fifth, between 1,000 (a third of a short file) and 200,000.
+
+    More, up to a third, where that makes three whole days: the season of the day is learnt from them.
+    """
+    rows = len(at)
+    count = max(rows // 5, min(USUAL, rows // 3), min(LEAST, rows // 2))
+    if timed:
+        count = max(count, min(int(np.searchsorted(at, at[0] + DAYS * 86_400)), rows // 3))
+    return min(count, MOST)
 
 
-def _taken(table: Table, index: Any) -> Table:
-    def pick(values: list[Any] | None) -> list[Any] | None:
-        if values is None:
-            return None
-        return values[index] if isinstance(index, slice) else [values[i] for i in index.tolist()]
-
-    return Table(
-        rows=table.rows.take(index), labels=pick(table.labels), versions=pick(table.versions), timed=table.timed
-    )
-
-
-def _split(
-    table: Table,
-    reference: Path | int | None,
-    data: Path,
-    model: str,
-    options: Options,
-    label: str,
-    score: str,
-    time: str,
-) -> tuple[Reference, Table]:
-    """(reference, the rows to watch)."""
-    if isinstance(reference, Path):
-        found = from_file.reference(reference, "backtest", model, "1", options, time=time, label=label, score=score)
-        return found, table
+def _reference(
+    table: Table, given: Path | int | float | None, data: Path, model: str, options: Options
+) -> tuple[Reference, int]:
+    """(reference, first row to watch)."""
+    if isinstance(given, Path):
+        named = {role: name for name, role in table.roles.taken().items() if role not in ("id", "latency")}
+        found = from_file.reference(given, "backtest", model, "1", options, **named)
+        return found, 0
     rows = len(table.rows)
-    count = reference if reference is not None else int(min(max(rows // 5, 1_000), 20_000))
-    if count >= rows:
+    if given is None:
+        count = usual_reference(table.rows.at, table.timed)
+    else:
+        count = int(given * rows) if isinstance(given, float) else given
+    if not 0 < count < rows or (given is None and count < LEAST):
         raise Unfit(
-            f"{data}: {rows} rows leave nothing to watch behind a reference of {count}; give --reference N or FILE"
+            f"{data}: {rows} rows leave nothing to watch behind a reference of {max(count, LEAST)}; "
+            "give a longer file, --reference N or --reference FILE"
         )
-    first = _taken(table, slice(0, count))
-    if not table.timed:
-        first.rows.at = np.full(count, np.nan)
-    made = learn(
-        first.rows,
-        tenant="backtest",
-        model=model,
-        version="1",
-        source=f"first {count} rows",
-        least=options.baseline_min_rows,
+    made = from_file.of_table(
+        table.take(slice(0, count)), "backtest", model, "1", options, source=f"{data.name}, first {count:,} rows"
     )
-    made.segments = learn_segments(first.rows, made, options.segments, options.segment_values)
-    made.error = from_file.labelled(first, options, made.columns)
-    return made, _taken(table, slice(count, None))
-
-
-class _Run:
-    """The Monitor fed chunk by chunk, and what it said."""
-
-    def __init__(self, table: Table, reference: Reference, options: Options, model: str, offset: int):
-        self.table, self.model, self.reference, self.offset = table, model, reference, offset
-        self.monitor = Monitor(msgspec.to_builtins(options), lambda *_: reference)
-        self.alarms: list[Alarm] = []
-        self.detections: list[Detection] = []
-        self.series: dict[str, Series] = {}
-        self.notes: list[str] = []
-        self.naive_windows = 0
-        self.gathered: dict[str, np.ndarray] = {}
-        self.seen = offset
-        self.rules = Rules()
-        self.known = {c.signal: np.array(c.bins.shown(c.counts)) for c in reference.columns}
-
-    def go(self, progress: Progress) -> None:
-        rows, total = self.table.rows, len(self.table.rows)
-        if not any(rows.ids[:100]):
-            rows.ids = [f"r{i}" for i in range(total)]
-        for start, stop, version in self._runs():
-            for begin in range(start, stop, CHUNK):
-                end = min(begin + CHUNK, stop)
-                part = rows.take(slice(begin, end))
-                self._said(self.monitor.on_rows("backtest", self.model, version, part), begin)
-                if self.table.labels is not None:
-                    self._said(self.monitor.on_labels("backtest", self.model, self._labels(part, begin, end)), begin)
-                progress(end, total)
-        self._thin()
-
-    def _runs(self) -> list[tuple[int, int, str]]:
-        """Stretches of one version."""
-        versions, total = self.table.versions, len(self.table.rows)
-        if versions is None:
-            return [(0, total, "1")]
-        cuts = [0, *(i for i in range(1, total) if versions[i] != versions[i - 1]), total]
-        return [(a, b, versions[a]) for a, b in pairwise(cuts)]
-
-    def _labels(self, part: Rows, begin: int, end: int) -> list[LabelArrived]:
-        found = zip(part.ids, part.at.tolist(), self.table.labels[begin:end], strict=True)
-        return [LabelArrived(id=i, at=max(float(at), 0.0), label=label) for i, at, label in found if label is not None]
-
-    def _said(self, reaction: Any, base: int) -> None:
-        for (_, _, version), detection in reaction.detections:
-            self.detections.append(detection)
-            self.alarms.append(self._alarm(detection, version, base))
-        for window in reaction.windows:
-            self._window(window)
-        self.notes += [fact.detail for fact in reaction.facts]
-
-    def _alarm(self, d: Detection, version: str, base: int) -> Alarm:
-        draft = Draft(key=("backtest", self.model, version), kind=d.kind, detections=[d])
-        row, onset = self._rows_of(d)
-        return Alarm(
-            row=row, at=d.at, signal=d.signal, kind=d.kind, detector=d.detector, statistic=d.statistic,
-            threshold=d.threshold, severity=severity(draft, Context(), self.rules), onset_row=onset,
-            effect=d.effect, detail=d.detail, version=version, segment=d.segment,
-        )  # fmt: skip
-
-    def _rows_of(self, d: Detection) -> tuple[int, int]:
-        """(row, onset row) in the file: counted where one version's every row counts, by event time otherwise."""
-        if self.table.versions is None and d.signal != "error" and not d.segment:
-            return self.offset + d.row - 1, self.offset + d.onset_row
-        at = self.table.rows.at
-        row, onset = np.searchsorted(at, d.at, side="right") - 1, np.searchsorted(at, d.onset, side="left")
-        return self.offset + int(row), self.offset + int(min(onset, row))
-
-    def _window(self, window: WindowClosed) -> None:
-        if window.segment:
-            return
-        labelled = "error" in window.signals
-        self.seen += 0 if labelled else window.rows
-        for signal, shown in window.signals.items():
-            series = self.series.setdefault(signal, Series())
-            series.at.append(window.end)
-            series.row.append(self.seen)
-            series.psi.append(shown.psi if shown.psi is not None else shown.value or 0.0)
-            if shown.histogram is not None and signal in self.known:
-                self._naive(signal, np.array(shown.histogram.counts), series)
-
-    def _naive(self, signal: str, counts: np.ndarray, series: Series) -> None:
-        held = self.gathered.get(signal, 0.0) + counts
-        if held.sum() < NAIVE_ROWS:
-            self.gathered[signal] = held
-            return
-        self.gathered[signal] = np.zeros(len(counts))
-        self.naive_windows += 1
-        if psi(self.known[signal].tolist(), held.tolist()) > NAIVE_PSI:
-            series.naive.append(self.seen)
-
-    def _thin(self) -> None:
-        """At most POINTS windows a signal are kept for the pictures, the highest of each stretch."""
-        for series in self.series.values():
-            count = len(series.psi)
-            if count <= POINTS:
-                continue
-            edges = np.linspace(0, count, POINTS + 1).astype(int)
-            keep = [a + int(np.argmax(series.psi[a:b])) for a, b in pairwise(edges) if b > a]
-            series.at, series.row = [series.at[i] for i in keep], [series.row[i] for i in keep]
-            series.psi = [series.psi[i] for i in keep]
+    return made, count

@@ -100,6 +100,8 @@ class Reference(Struct, kw_only=True):
     quiet: list[float] = []
     """Longest usual silence in seconds, per hour of day (24) or empty."""
     notes: list[str] = []
+    left: list[str] = []
+    """Features that are not watched, and that nobody need be told of: counters and dates."""
 
     def column(self, signal: str) -> Column | None:
         return next((column for column in self.columns if column.signal == signal), None)

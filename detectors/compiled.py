@@ -73,7 +73,7 @@ class Compiled:
         self.null = np.array([self.columns[i].bins.null for i in self.number], np.int64)
         self.lattices = {i: np.array(c.lattice) for i, c in enumerate(self.columns) if c.family == "lattice"}
         self.derived = {d.signal: d for d in reference.derived}
-        self.names = {c.signal for c in self.columns} | {d.source for d in reference.derived}
+        self.names = {c.signal for c in self.columns} | {d.source for d in reference.derived} | set(reference.left)
         self.importance = self._importance(options)
         self.deff = np.array([c.deff for c in self.columns]).T.reshape(-1, len(self.columns))
         self.relation = self._relate()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from detectors.baseline import Column, Reference, Unfit
+from detectors.baseline import Column, ErrorReference, Reference, Unfit
 from detectors.bins import codes
-from detectors.labels import error_of, learn_errors, marked_rows, task_of
+from detectors.labels import error_of, learn_errors, marked_rows, task_of, task_of_errors
 from detectors.learn import learn, learn_segments
 from detectors.options import Options
 from detectors.performance import LEARN, error_by_bin, metrics, usual_of
@@ -20,30 +21,38 @@ MOST_ROWS = 200_000
 FEW_LABELS = 200
 
 
-def reference(path: Path, tenant: str, model: str, version: str, options: Options, **columns: str) -> Reference:
+def reference(
+    path: Path, tenant: str, model: str, version: str, options: Options, guess: bool = False, **named: str
+) -> Reference:
     """The reference of the file at `path`. Columns `at`, `score`, `label`, ... have their roles; the rest are features.
-    `columns` may name them otherwise (`time`, `label`, `score`).
 
-    Raises Unfit when the file cannot be read or cannot be a baseline, naming the file and the reason.
+    `named` and `guess` as in `table.read`. Raises Unfit when the file cannot be read or cannot be a baseline, naming
+    the file and the reason.
     """
-    table = read(path, **columns)
+    table = read(path, guess=guess, **named)
     if len(table.rows) > MOST_ROWS:
-        table.rows = table.rows.take(slice(-MOST_ROWS, None))
-        table.labels = table.labels[-MOST_ROWS:] if table.labels else None
+        table = table.take(slice(-MOST_ROWS, None))
+    return of_table(table, tenant, model, version, options, source=path.name)
+
+
+def of_table(table: Table, tenant: str, model: str, version: str, options: Options, source: str) -> Reference:
+    """The reference of a table's rows, its segments and its errors. Raises Unfit when they cannot be a baseline."""
+    rows = table.rows
     if not table.timed:
-        table.rows.at = np.full(len(table.rows), np.nan)
-    made = learn(
-        table.rows, tenant=tenant, model=model, version=version, source=path.name, least=options.baseline_min_rows
-    )
-    if not made.columns:
-        raise Unfit(f"{path}: the file has no column to watch")
-    made.segments = learn_segments(table.rows, made, options.segments, options.segment_values)
+        rows = msgspec.structs.replace(rows, at=np.full(len(rows), np.nan))
+    if not rows.columns and table.wrong is None:
+        raise Unfit(f"{source}: the file has no column to watch")
+    made = learn(rows, tenant=tenant, model=model, version=version, source=source, least=options.baseline_min_rows)
+    made.segments = learn_segments(rows, made, options.segments, options.segment_values)
     made.error = labelled(table, options, made.columns)
     return made
 
 
-def labelled(table: Table, options: Options, columns: list[Column]):  # type: ignore[no-untyped-def]
+def labelled(table: Table, options: Options, columns: list[Column]) -> ErrorReference | None:
     """The reference of the error when the file holds labels and the model's answers; None otherwise."""
+    if table.wrong is not None:
+        errors = table.wrong[np.isfinite(table.wrong)]
+        return learn_errors(errors, task_of_errors(errors)) if len(errors) >= FEW_LABELS else None
     if table.labels is None:
         return None
     scores = table.rows.columns.get("score")

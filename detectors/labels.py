@@ -52,6 +52,11 @@ def error_of(task: str, served: Served, label: Any, threshold: float) -> float |
     return float((served.score >= threshold) != positive(label))
 
 
+def task_of_errors(errors: np.ndarray) -> str:
+    """binary for errors of 0 and 1 alone, regression for sizes of errors."""
+    return "binary" if np.isin(errors, (0.0, 1.0)).all() else "regression"
+
+
 def learn_errors(errors: np.ndarray, task: str) -> ErrorReference:
     """The reference of the error from errors in event-time order (at least 50)."""
     errors = errors[np.isfinite(errors)]
@@ -245,7 +250,7 @@ class ErrorWatch:
             window_start=self.when(row),
             window_end=at,
             false_alarms_per_week=None,
-            detail=f"error {r.mean:.3g} -> {r.mean + rise:.3g} since row {row}",
+            detail=f"error {r.mean:.3g} -> {r.mean + rise:.3g}",
         )
 
     def keep(self, scores: list[Any], said: list[Any], labels: list[Any]) -> None:
@@ -259,7 +264,7 @@ class ErrorWatch:
             return None
         values = np.array(self.window)
         start, end = self.window_start, self.window_end
-        found = metrics(self.task, *self.pairs, self.options.threshold)
+        found = metrics(self.task, *self.pairs, self.options.threshold) if self.pairs[0] else {}
         low, well = self._marked()
         self.window, self.window_start, self.window_end = [], 0.0, 0.0
         self.pairs = ([], [], [])

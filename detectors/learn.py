@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from core.statistics import corrected_psi
@@ -34,6 +35,9 @@ def learn(rows: Rows, *, tenant: str, model: str, version: str, source: str, lea
     if timed and (np.diff(at) < 0).any():
         order = np.argsort(at, kind="stable")
         rows, at = rows.take(order), at[order]
+    plain = {name: v.listed() if isinstance(v, Coded) else v for name, v in rows.columns.items()}
+    left = [name for name, values in plain.items() if name.startswith("feature:") and counter(values)]
+    rows = msgspec.structs.replace(rows, columns={name: v for name, v in plain.items() if name not in left})
     cell = cells(at) if timed else np.zeros(len(at), np.uint8)
     rate, gap = pace(at) if timed else (0.0, [np.inf] * 3)
     derived = [d for d in (learn_derived(n, v) for n, v in rows.columns.items() if n.startswith("feature:")) if d]
@@ -58,16 +62,37 @@ def learn(rows: Rows, *, tenant: str, model: str, version: str, source: str, lea
         made = lattice_column(column.signal, as_floats(held[column.signal]), column)
         columns += [made] if made is not None else []
     known = [c for c in columns if sum(c.counts) > c.counts[c.bins.null]]
-    if not known:
+    if rows.columns and not known:
         raise Unfit(f"{source}: every value of every column is null: this cannot be a baseline")
     notes = [f"{c.signal}: {100 * c.counts[c.bins.null] / len(rows):.0f}% null in the baseline" for c in columns
              if c.counts[c.bins.null] > 0.5 * len(rows)]  # fmt: skip
+    notes += [f"{n} only rises or only falls: a counter, a date or the order of the rows; not watched" for n in left]
     return Reference(
         id=reference_id(tenant, model, columns), tenant=tenant, model=model, version=version, rows=len(rows),
         start=float(at[0]) if timed else 0.0, end=float(at[-1]) if timed else 0.0, source=source, columns=columns,
-        rate=rate, gap=gap, quiet=longest_usual(at) if timed else [], notes=notes,
+        rate=rate, gap=gap, quiet=longest_usual(at) if timed else [], notes=notes, left=left,
         relation=relation, derived=derived,
     )  # fmt: skip
+
+
+def counter(values: Any) -> bool:
+    """Whether a number column is a counter, a date or an id given in order: it never turns, so every value is new.
+
+    It never falls (or never rises) over three values or more, or the means of its blocks always rise (or fall).
+    """
+    if isinstance(values, list):
+        if not all(isinstance(v, int | float) for v in values[:100] if v is not None):
+            return False
+        values = bin_maker.numbers(values)[0]
+    finite = values[np.isfinite(values)]
+    if len(finite) < 0.9 * len(values) or len(np.unique(finite[:: max(len(finite) // 1_000, 1)])) < 3:
+        return False
+    steps = np.diff(finite)
+    if (steps >= 0).all() or (steps <= 0).all():
+        return True
+    means = finite[: len(finite) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(axis=1)
+    steps = np.diff(means)
+    return len(steps) >= 40 and bool((steps > 0).all() or (steps < 0).all())
 
 
 def unstable(rows: Rows) -> str:
@@ -236,6 +261,8 @@ def learn_column(signal: str, values: Any, at: np.ndarray, cell: np.ndarray, gap
     """One signal's part of the reference; None for a column that never held anything."""
     made, floats, typical = make_bins(values)
     coded = bin_maker.codes(made, values).astype(np.int64)
+    if made.kind == "category":
+        coded = alone(coded, values, made)
     counts = np.bincount(coded, minlength=made.size).astype(np.float64)
     if counts[made.null] == len(coded):
         return None
@@ -262,18 +289,27 @@ def learn_column(signal: str, values: Any, at: np.ndarray, cell: np.ndarray, gap
     )  # fmt: skip
 
 
+def alone(coded: np.ndarray, values: Any, made: Bins) -> np.ndarray:
+    """Bin numbers as if each row were judged by all others: a level that came once would have been unseen.
+
+    So the reference says how often new levels come (Good 1953, "The population frequencies of species").
+    """
+    texts = texts_of(values)
+    once = {level for level, count in Counter(texts).items() if count == 1 and level is not None}
+    found = coded.copy()
+    found[[i for i, text in enumerate(texts) if text in once]] = made.unseen
+    return found
+
+
 def _special(
     made: Bins, counts: np.ndarray, blocks: np.ndarray, deff: np.ndarray, whole: float
 ) -> tuple[list[float], bytes]:
     """Expected shares and design effects of null, unseen, out-of-range and far-off counts.
 
-    What the reference never shows is expected once in its rows; levels it shows once say how often new ones come
-    (Good 1953, "The population frequencies of species").
+    What the reference never shows is expected once in its rows.
     """
     rows = counts.sum()
-    once = float((counts[: made.null] == 1).sum()) if made.levels else 0.0
-    once += sum(1 for _ in made.known)
-    expected = [max(counts[made.null], 1.0) / rows, max(counts[made.unseen], once if made.levels else 0.0, 1.0) / rows,
+    expected = [max(counts[made.null], 1.0) / rows, max(counts[made.unseen], 1.0) / rows,
                 2.0 * whole / rows, 2.0 / rows]  # fmt: skip
     size = np.full(len(blocks), float(BLOCK))
     unknown = np.clip(deff, 2.0, 6.0)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from core.events import InferenceServed, LabelArrived, iso
+from core.events import InferenceServed, iso
 from detectors import first_window, flow, silence
 from detectors import labels as joining
 from detectors.baseline import Reference, Unfit
@@ -19,7 +19,7 @@ from detectors.options import Options
 from detectors.reaction import Fact, Reaction
 from detectors.rows import Rows, joined, listed, predicted, probability, rows_of
 from detectors.segments import Segments
-from detectors.served import Memory, Served
+from detectors.served import Memory
 from detectors.watch import BLOCK, Calm, Watch
 
 MAX_VERSIONS = 8
@@ -67,6 +67,8 @@ class Model:
         self.serving = ""
         self.rows = self.duplicates = self.labels = self.unknown_labels = 0
         self.told: set[str] = set()
+        self.kept = np.ones(0, bool)
+        """Which rows of the last batch of columns were neither late nor seen before."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -82,7 +84,7 @@ class Model:
         for event in self._fresh(events, reaction):
             by_version.setdefault(event.version, []).append(event)
         for name, mine in by_version.items():
-            version = self._version(name, reaction)
+            version = self.version(name, reaction)
             at, ids = np.array([e.at for e in mine]), [e.id for e in mine]
             self._remember(version, at, ids, [probability(e.score) for e in mine], [_said(e) for e in mine])
             version.pending += mine
@@ -124,11 +126,12 @@ class Model:
         twice = self.memory.known(rows.ids)
         self.duplicates += len(twice)
         keep[twice] = False
+        self.kept = keep
         if not keep.all():
             rows = rows.take(np.flatnonzero(keep))
         if not len(rows):
             return
-        version = self._version(name, reaction)
+        version = self.version(name, reaction)
         said = rows.columns.get("prediction")
         said = None if said is None else listed(said, len(rows))
         self._remember(version, rows.at, rows.ids, rows.columns.get("score"), said)
@@ -159,7 +162,8 @@ class Model:
 
     # ---- versions and baselines
 
-    def _version(self, name: str, reaction: Reaction) -> Version:
+    def version(self, name: str, reaction: Reaction) -> Version:
+        """The version of that name, begun with its baseline when it is first named."""
         version = self.versions.get(name)
         if version is not None:
             return version
@@ -305,54 +309,6 @@ class Model:
             version.watch._forget()
         if version.errors is not None:
             version.errors.fired = {}
-
-    # ---- labels
-
-    def label(self, arrived: Sequence[LabelArrived], reaction: Reaction) -> None:
-        """Join labels to predictions; what cannot be joined yet waits, bounded."""
-        pairs: dict[str, list[tuple[Served, Any]]] = {}
-        for one in arrived:
-            self.labels += 1
-            served = self.memory.take(one.id)
-            if served is None:
-                self.unknown_labels += 1
-                continue
-            pairs.setdefault(served.version, []).append((served, one.label))
-        for name, joined_pairs in pairs.items():
-            version = self.versions.get(name)
-            if version is not None:
-                self._errors(version, joined_pairs, reaction)
-
-    def _errors(self, version: Version, pairs: list[tuple[Served, Any]], reaction: Reaction) -> None:
-        if version.errors is None:
-            version.errors = joining.ErrorWatch(self.options, self.reference.error if self.reference else None)
-        watch = version.errors
-        watch.task = watch.task or joining.task_of(*pairs[0])
-        kept = []
-        for served, label in pairs:
-            error = joining.error_of(watch.task, served, label, self.options.threshold)
-            if error is not None:
-                kept.append((error, served, label))
-        if not kept:
-            return
-        errors, at = np.array([e for e, _, _ in kept]), np.array([one.at for _, one, _ in kept])
-        had = watch.reference is not None
-        watch.keep([one.score for _, one, _ in kept], [one.prediction for _, one, _ in kept], [v for _, _, v in kept])
-        detections, calm = watch.add(errors, at)
-        if not had and watch.reference is not None and self.reference is not None and self.reference.error is None:
-            self.reference.error = watch.reference
-            reaction.baselines.append(self.reference.exported(self.options.importance))
-        reaction.detections += [(self.key(version), d) for d in detections]
-        closed = watch.closed()
-        if closed is not None:
-            reaction.windows.append(reaction.error_window(self, version, closed))
-            reaction.detections += [(self.key(version), d) for d in closed.low]
-        ended = calm if calm and not watch.marks.low else 0
-        if closed is not None and closed.well and not closed.any_low and not watch.fired:
-            ended = closed.summary.rows
-        if ended:
-            over = Calm(kind="concept_drift", signals=["error"], at=float(at.max()), rows=ended)
-            reaction.calms.append((self.key(version), over))
 
     # ---- time
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from core.events import InferenceServed, LabelArrived
+from detectors import join
 from detectors.model import Find, Model
 from detectors.options import Options, options_of
 from detectors.reaction import Fact, Key, Reaction
@@ -76,7 +79,13 @@ class Monitor:
         """Labels of earlier predictions."""
         reaction = Reaction()
         if labels:
-            self.model(tenant, model).label(labels, reaction)
+            join.label(self.model(tenant, model), labels, reaction)
+        return reaction
+
+    def on_errors(self, tenant: str, model: str, version: str, errors: np.ndarray, at: np.ndarray) -> Reaction:
+        """Errors of earlier predictions (0/1, or sizes) that somebody else computed, with the event times of these."""
+        reaction = Reaction()
+        join.known(self.model(tenant, model), version, errors, at, reaction)
         return reaction
 
     def on_tick(self, at: float) -> Reaction:

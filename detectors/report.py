@@ -18,7 +18,7 @@ STYLE = """
 --blue:#6cb8f0;--red:#ff7b72;--amber:#e3b341}}
 *{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:780px;margin:0 auto;padding:32px 16px 64px}
+main{max-width:860px;margin:0 auto;padding:32px 16px 64px}
 h1{font-size:26px;margin:0 0 4px}h2{font-size:19px;margin:36px 0 8px}p{margin:6px 0}.soft{color:var(--soft)}
 .numbers{display:flex;flex-wrap:wrap;gap:12px;margin:20px 0}.number{background:var(--card);border:1px solid var(--line);
 border-radius:10px;padding:10px 16px;min-width:130px}.number b{display:block;font-size:22px}
@@ -71,15 +71,17 @@ def _table(report: Report) -> str:
     if not report.alarms:
         return "<h2>Detections</h2><p>None: nothing in these rows differs from the reference by more than chance.</p>"
     rows = "".join(
-        f"<tr><td>{a.row:,}</td><td>{_when(report, a.at)}</td><td>{escape(a.signal)}</td><td>{a.effect or 0:.2f}</td>"
-        f"<td class='sev {a.severity}'>{a.severity}</td><td>{a.onset_row:,}</td><td>{escape(a.detector)}</td>"
-        f"<td>{escape(a.detail)}</td></tr>"
+        f"<tr><td>{a.row:,}</td><td>{a.onset_row:,}</td><td>{_when(report, a.at)}</td><td><b>{escape(_name(a))}</b>"
+        f"<br><span class=soft>{escape(a.detail)}</span></td><td>{'' if a.effect is None else f'{a.effect:.2f}'}</td>"
+        f"<td class='sev {a.severity}'>{a.severity}</td><td>{escape(a.detector)}</td></tr>"
         for a in report.alarms[:200]
     )
-    head = "".join(
-        f"<th>{h}</th>" for h in ("row", "time", "signal", "effect", "severity", "began at row", "detector", "")
-    )
+    head = "".join(f"<th>{h}</th>" for h in ("row", "began", "time", "signal", "effect", "severity", "detector"))
     return f"<h2>Detections</h2><div class=wide><table><tr>{head}</tr>{rows}</table></div>"
+
+
+def _name(alarm: Alarm) -> str:
+    return f"{alarm.signal} in {alarm.segment}" if alarm.segment else alarm.signal
 
 
 def _x(row: float, report: Report) -> float:

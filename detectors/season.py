@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 CELLS = 48
+LEAST_DAYS = 1.99
 STRENGTHS = (0.02, 0.1, 0.5, 2.0, 10.0)
 """Shrinkage toward the whole, as a multiple of the rows an average cell holds."""
 
@@ -38,9 +39,9 @@ def learn(
     """(shares per cell [48, bins], nats a row that knowing the hour is worth), or None where hours do not help.
 
     Two-fold cross-validation over alternate days; the gain in log likelihood, counted in effective rows (divided by
-    `design`, the design effect of one block), must be at least 10 nats. Needs three days of reference.
+    `design`, the design effect of one block), must be at least 10 nats. Needs two days of reference.
     """
-    if not len(at) or not np.isfinite(at).all() or at[-1] - at[0] < 3 * 86400:
+    if not len(at) or not np.isfinite(at).all() or at[-1] - at[0] < LEAST_DAYS * 86400:
         return None
     odd = (at // 86400).astype(np.int64) % 2 == 1
     first, second = (_tables(codes, cells, chosen, bins) for chosen in (odd, ~odd))

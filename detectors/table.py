@@ -1,7 +1,8 @@
-"""Tables from files: Parquet, CSV, NDJSON, into Rows and labels. pyarrow is imported here alone, lazily."""
+"""Tables from files, into Rows and what came beside them: labels, versions, errors."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,12 @@ import numpy as np
 from msgspec import Struct
 
 from detectors.baseline import Unfit
-from detectors.rows import Rows, confidence, probability
+from detectors.files import load
+from detectors.roles import Roles, find
+from detectors.rows import Coded, Rows, confidence, probability
 
-TIMES = ("at", "event_time", "timestamp", "time", "ts", "datetime", "date")
-ROLES = {"score": "score", "label": "label", "version": "version", "id": "id", "prediction": "prediction",
-         "latency_ms": "latency", "error": "error"}  # fmt: skip
-FORMATS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".tsv": "csv", ".ndjson": "json", ".jsonl": "json"}
+MANY = 50
+"""A column of texts of more values than this, most of which spell numbers, is a column of numbers."""
 
 
 class Table(Struct, kw_only=True):
@@ -23,112 +24,128 @@ class Table(Struct, kw_only=True):
     rows: Rows
     labels: list[Any] | None = None
     versions: list[str] | None = None
+    wrong: np.ndarray | None = None
+    """f8[n] of the model's own errors where the file says them (0/1 or sizes), NaN where it does not."""
     timed: bool
     """Whether a column of event times was found; `at` counts seconds from zero otherwise."""
+    roles: Roles
+
+    def take(self, index: Any) -> Table:
+        """The rows of `index` (a slice or an integer array), in that order."""
+
+        def pick(values: Any) -> Any:
+            if values is None or isinstance(values, np.ndarray) or isinstance(index, slice):
+                return None if values is None else values[index]
+            return [values[i] for i in index.tolist()]
+
+        return Table(rows=self.rows.take(index), labels=pick(self.labels), versions=pick(self.versions),
+                     wrong=pick(self.wrong), timed=self.timed, roles=self.roles)  # fmt: skip
 
 
-def read(path: Path, *, time: str = "", label: str = "", score: str = "", drop: tuple[str, ...] = ()) -> Table:
+def read(path: Path, *, guess: bool = False, drop: tuple[str, ...] = (), **named: str) -> Table:
     """The table at `path`. Columns named `at`, `score`, `label`, ... have their roles; all others are features.
 
-    Raises Unfit when the file cannot be read, is empty, or lacks a column that was named.
+    `named` (time, label, score, prediction, error, version) says which column has which role; with `guess` the names
+    people use are known too. Raises Unfit when the file cannot be read, is empty, or lacks a column that was named.
     """
-    table = _load(path)
-    names = table.column_names
-    for wanted, option in ((time, "--time"), (label, "--label"), (score, "--score")):
-        if wanted and wanted not in names:
-            raise Unfit(f"{path}: there is no column {wanted!r} ({option}); it has {', '.join(names[:20])}")
-    if not table.num_rows:
-        raise Unfit(f"{path}: the file holds no rows")
-    time = time or next((n for n in names if n.lower() in TIMES), "")
-    roles = {
-        **{n: r for n, r in ROLES.items() if n in names},
-        **({label: "label"} if label else {}),
-        **({score: "score"} if score else {}),
-    }
-    found: dict[str, Any] = {}
-    columns: dict[str, Any] = {}
-    for name in names:
-        if name == time or name in drop:
-            continue
-        values = column_values(table[name])
-        if name in roles:
-            found[roles[name]] = values
-        else:
-            columns[f"feature:{name}"] = values
-    at = times(table[time], path, time) if time else np.arange(table.num_rows, dtype=float)
+    loaded = load(path)
+    table = loaded.table
+    roles = find(table, path, guess, named)
+    taken = roles.taken()
+    found = {role: column_values(table[name], name in loaded.spelt) for name, role in taken.items() if role != "time"}
+    columns = {f"feature:{name}": column_values(table[name], name in loaded.spelt) for name in table.column_names
+               if name not in taken and name not in drop}  # fmt: skip
+    at, timed = np.arange(table.num_rows, dtype=float), False
+    if roles.time:
+        try:
+            at, timed = seconds(table[roles.time]), True
+        except ValueError as error:
+            raise Unfit(f"{path}: column {roles.time!r}: {error}") from None
+    labels = found.get("label")
+    wrong = None if labels is not None or "error" not in found else _sizes(found["error"])
     return Table(
         rows=Rows(at=at, ids=_texts(found.get("id"), table.num_rows), columns=columns | outputs(found),
-                  errors=_flags(found.get("error"))),
-        labels=None if "label" not in found else listed(found["label"]),
-        versions=None if "version" not in found else _texts(found["version"], table.num_rows), timed=bool(time),
+                  errors=None if wrong is not None else _flags(found.get("error"))),
+        labels=None if labels is None else listed(labels), wrong=wrong,
+        versions=None if "version" not in found else _texts(found["version"], table.num_rows), timed=timed, roles=roles,
     )  # fmt: skip
 
 
-def _load(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.json
-    import pyarrow.parquet
+def column_values(column: Any, spelt: bool = False) -> Any:
+    """float64 array for numbers (NaN for null), `Coded` for texts, a list of raw values for everything else.
 
-    kind = FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise Unfit(f"{path}: unknown kind of file; give one that ends in {', '.join(FORMATS)}")
-    try:
-        if kind == "parquet":
-            return pyarrow.parquet.read_table(path)
-        if kind == "json":
-            return pyarrow.json.read_json(path)
-        tabs = pyarrow.csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-        empty = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
-        return pyarrow.csv.read_csv(path, parse_options=tabs, convert_options=empty)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise Unfit(f"{path}: cannot be read as {kind}: {str(error)[:300]}") from None
-    except OSError as error:
-        raise Unfit(f"{path}: cannot be read: {error.strerror or str(error)[:200]}") from None
-
-
-def column_values(column: Any) -> Any:
-    """float64 array for numbers (NaN for null), a list of raw values for everything else."""
+    `spelt`: texts that spell a finite number stand for it.
+    """
     import pyarrow.types as kinds
 
     kind = column.type
     if kinds.is_floating(kind) or kinds.is_integer(kind):
-        return np.asarray(column.cast("float64", safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+        return np.array(column.cast("float64", safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
     if kinds.is_null(kind):
         return np.full(len(column), np.nan)
     if kinds.is_decimal(kind):
         return np.array([np.nan if v is None else float(v) for v in column.to_pylist()])
     if kinds.is_timestamp(kind) or kinds.is_date(kind):
-        return (
-            column.cast("timestamp[ms]", safe=False).cast("int64").cast("float64").to_numpy(zero_copy_only=False) / 1000
-        )
+        return _epochs(column)
+    if kinds.is_dictionary(kind) and kinds.is_string(kind.value_type):
+        column = column.cast(kind.value_type)
+    if kinds.is_string(column.type) or kinds.is_large_string(column.type):
+        return _coded(column, spelt)
     return column.to_pylist()
 
 
-def times(column: Any, path: Path, name: str) -> np.ndarray:
-    """Epoch seconds. Raises Unfit naming the first value that is no time."""
+def _coded(column: Any, spelt: bool) -> Coded:
+    """Texts in dictionary form."""
+    whole = column.combine_chunks().dictionary_encode()
+    whole = whole.combine_chunks() if hasattr(whole, "combine_chunks") else whole
+    levels = whole.dictionary.to_pylist()
+    numbers = [_number(level) for level in levels] if spelt or len(levels) > MANY else levels
+    if spelt or sum(isinstance(n, float) for n in numbers) > 0.5 * len(levels):
+        levels = numbers
+    return Coded(levels, whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64))
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text) if math.isfinite(float(text)) else text
+    except ValueError:
+        return text
+
+
+def _epochs(column: Any) -> np.ndarray:
+    whole = column.cast("timestamp[us]", safe=False).cast("int64").cast("float64")
+    return np.array(whole.to_numpy(zero_copy_only=False), dtype=np.float64) / 1e6
+
+
+def seconds(column: Any) -> np.ndarray:
+    """Epoch seconds of a column of times: timestamps, RFC 3339 texts, numbers of seconds (milli-, micro-, nano-).
+
+    Raises ValueError naming the first value that is no time.
+    """
     import pyarrow.types as kinds
 
     from core.events import epoch
 
-    if (
-        kinds.is_timestamp(column.type)
-        or kinds.is_date(column.type)
-        or kinds.is_floating(column.type)
-        or kinds.is_integer(column.type)
-    ):
-        found = np.asarray(column_values(column), dtype=float)
-        if np.isnan(found).any():
-            raise Unfit(f"{path}: column {name!r} has no time in row {int(np.isnan(found).argmax())}; remove such rows")
-        return found
-    try:
-        return np.array([epoch(value) for value in column.to_pylist()])
-    except ValueError as error:
-        raise Unfit(f"{path}: column {name!r}: {error}") from None
+    kind = column.type
+    if kinds.is_timestamp(kind) or kinds.is_date(kind):
+        found = _epochs(column)
+    elif kinds.is_floating(kind) or kinds.is_integer(kind):
+        found = column_values(column)
+        size = float(np.nanmedian(np.abs(found))) if np.isfinite(found).any() else 0.0
+        found = found / next((by for least, by in ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3)) if size >= least), 1.0)
+    else:
+        found = np.array([epoch(value) for value in column.to_pylist()])
+    wrong = ~np.isfinite(found) | (found < 0)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(f"row {row} has no time ({column[row].as_py()!r}); remove such rows or name another column")
+    return found
 
 
 def listed(values: Any) -> list[Any]:
     """Raw values with None for null."""
+    if isinstance(values, Coded):
+        return values.listed()
     if isinstance(values, np.ndarray):
         return [None if v != v else v for v in values.tolist()]
     return list(values)
@@ -143,8 +160,8 @@ def outputs(found: dict[str, Any]) -> dict[str, Any]:
         if np.nanmin(score, initial=0.0) >= 0 and np.nanmax(score, initial=1.0) <= 1:
             made["confidence"] = np.maximum(score, 1 - score)
     elif score is not None:
-        made["score"] = [probability(s) for s in score]
-        made["confidence"] = [confidence(s) for s in score]
+        made["score"] = [probability(s) for s in listed(score)]
+        made["confidence"] = [confidence(s) for s in listed(score)]
     for name in ("prediction", "latency"):
         if name in found:
             made[name] = found[name]
@@ -152,7 +169,7 @@ def outputs(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _empty(values: Any) -> bool:
-    return bool(np.isnan(values).all()) if isinstance(values, np.ndarray) else all(v is None for v in values)
+    return bool(np.isnan(values).all()) if isinstance(values, np.ndarray) else all(v is None for v in listed(values))
 
 
 def _texts(values: Any, count: int) -> list[str]:
@@ -161,6 +178,14 @@ def _texts(values: Any, count: int) -> list[str]:
     from detectors.bins import text_of
 
     return [text_of(v) or "" for v in listed(values)]
+
+
+def _sizes(values: Any) -> np.ndarray | None:
+    """The errors as numbers, where they are numbers: 0/1 or sizes."""
+    made = [float(v) if isinstance(v, bool | int | float) else None for v in listed(values)]
+    if any(v is None and raw is not None for v, raw in zip(made, listed(values), strict=True)):
+        return None
+    return np.abs(np.array([np.nan if v is None else v for v in made]))
 
 
 def _flags(values: Any) -> np.ndarray | None:

@@ -48,12 +48,12 @@ def test_a_change_is_told_in_rows_of_the_file(march: Path):
 
 
 def test_json_is_one_object_a_line(march: Path):
-    """Every line holds what a program needs to judge the detectors."""
+    """Every line holds what a program needs to judge the detectors, and nothing else."""
     report = backtest(march, time="when", reference=4_000)
     lines = [json.loads(line) for line in report.lines().splitlines()]
     wanted = {"row", "at", "signal", "detector", "statistic", "threshold", "severity", "onset_row"}
     assert lines
-    assert all(wanted <= set(line) for line in lines)
+    assert all(set(line) == wanted for line in lines)
 
 
 def test_the_page_stands_alone(march: Path):
@@ -81,7 +81,7 @@ def test_calm_data_raises_nothing(tmp_path: Path):
         ("a.csv", "x,y\n", "holds no rows"),
         ("a.csv", "", "cannot be read as csv"),
         ("a.txt", "x", "unknown kind of file"),
-        ("a.csv", "at,x\n" + "\n".join(f"{i},1" for i in range(500)), "leave nothing to watch"),
+        ("a.csv", "at,x\n" + "\n".join(f"{i},1" for i in range(300)), "leave nothing to watch"),
         ("a.csv", "at,x\n" + "\n".join(f"yesterday,{i}" for i in range(3_000)), "is not a time"),
         ("a.ndjson", "{not json", "cannot be read as json"),
     ],
