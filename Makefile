@@ -8,7 +8,7 @@ export ANONYMIZED_TELEMETRY := False
 # Most tests of the whole suite wait for processes: two workers use the time.
 WORKERS ?= 2
 
-.PHONY: demo up test check setup chromium clean help
+.PHONY: demo up test check setup chromium mlflow clean help
 
 help:                   ## these lines
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ -/'
@@ -43,7 +43,14 @@ chromium:
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq chromium; \
 	  else echo "The browser tests need Chromium: install the package 'chromium' and run make test again"; exit 1; fi; }
 
-test: setup chromium    ## everything: lint, contracts, real servers, killed processes, a real browser
+mlflow: $(VENV)/mlflow/.ready
+
+$(VENV)/mlflow/.ready: tests/integrations/mlflow.lock | setup
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/mlflow
+	@$(BIN)/uv pip install --quiet --python $(VENV)/mlflow/bin/python -r tests/integrations/mlflow.lock
+	@touch $@
+
+test: setup chromium mlflow  ## everything: lint, contracts, real servers, killed processes, a real browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/lint-imports --no-cache

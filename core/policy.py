@@ -6,7 +6,7 @@ import hashlib
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -78,7 +78,12 @@ class ActionRule(_Section, frozen=True, kw_only=True):
 
 
 class DeployerAddress(_Section, frozen=True, kw_only=True):
+    """Where a deployer is, and of which kind; `name` and `alias` are for a model registry."""
+
     url: str = ""
+    kind: Literal["webhook", "mlflow"] = "webhook"
+    name: str = "{model}"
+    alias: str = "champion"
 
 
 class ModelRules(_Section, frozen=True, kw_only=True):

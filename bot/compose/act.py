@@ -11,6 +11,7 @@ from bot.compose.ground import Ground, Work
 from bot.compose.outside import receivers, tickets
 from core.action import Tools
 from core.action.executor import Executor
+from core.policy import DeployerAddress
 from integrations.nats import Route
 
 SWEEP_SECONDS = 5.0
@@ -34,11 +35,16 @@ async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work
 
 
 def _deployers(house: Ground) -> dict[str, Any]:
-    """One deployer per `[deployers.<name>]` that has an address; `<name>` is a file in integrations/."""
+    """One deployer per `[deployers.<name>]` that has an address."""
+    from integrations.mlflow_alias import MlflowAlias
     from integrations.webhook import Webhook
 
     token = house.settings.deploy_token
-    return {name: Webhook(d.url, token) for name, d in house.policy.deployers.items() if d.url}
+
+    def made(d: DeployerAddress) -> Any:
+        return MlflowAlias(d.url, token, name=d.name, alias=d.alias) if d.kind == "mlflow" else Webhook(d.url, token)
+
+    return {name: made(d) for name, d in house.policy.deployers.items() if d.url}
 
 
 def _synced(house: Ground) -> list[Route]:

@@ -158,10 +158,10 @@ def approval(who: Person = ANA, p: Plan | None = None) -> Approval:
     return Approval(by=who, at=NOW + 60, digest=digest, verdict="approved", reason="units are wrong")
 
 
-def approved() -> Incident:
+def approved(p: Plan | None = None) -> Incident:
     return advance(
-        diagnosed(), "approved", writer="converse", now=NOW + 60, actor="T0LOCAL/U0ANA", what="approved 1/1",
-        reason="units are wrong", approvals=[approval()],
+        diagnosed(p=p or plan()), "approved", writer="converse", now=NOW + 60, actor="T0LOCAL/U0ANA",
+        what="approved 1/1", reason="units are wrong", approvals=[approval(p=p)],
     )  # fmt: skip
 
 
