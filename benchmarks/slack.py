@@ -46,10 +46,6 @@ class Quiet:
         return None
 
 
-async def nothing(incident_id: str) -> None:
-    return None
-
-
 def quantiles(seconds: list[float]) -> dict[str, float]:
     """Milliseconds at the median, 95% and 99%, and how many were measured."""
     ordered = sorted(1000 * s for s in seconds)
@@ -169,7 +165,7 @@ async def _measured(folder: Path, views: Any, rounds: int, count: int) -> dict[s
             access=Access(BOT_TOKEN, APP_TOKEN, workspace.api_url), policy=x.policy(),
             log=IncidentLog(views.incidents, Quiet()), incidents=views.incidents, telemetry=views.telemetry,
             changes=views.changes, cards=views.cards, nonces=views.nonces, silences=views.silences, flags=views.flags,
-            investigate_again=nothing, lineage=lambda tenant: None,
+            lineage=lambda tenant: None,
         )  # fmt: skip
         await side.start()
         try:

@@ -127,9 +127,12 @@ class Actions:
         await acknowledge(self.desk, incident.id, await self._person(click))
 
     async def _again(self, click: Click, incident: Incident) -> None:
-        require(await self._person(click), "responder", self.desk.policy, "starting an investigation")
+        person = await self._person(click)
+        require(person, "responder", self.desk.policy, "starting an investigation")
+        if incident.state not in ("opened", "diagnosed"):
+            raise Refused(f"This incident is {incident.state}: nothing is investigated now.")
         await self._tell(click, "Investigating again; the card will be edited.")
-        await self.desk.investigate_again(incident.id)
+        await self.desk.again(incident.id, actor(person))
 
     async def _ticket(self, click: Click, incident: Incident) -> None:
         person = await self._person(click)

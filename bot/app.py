@@ -16,6 +16,7 @@ from bot.channels import Channels
 from bot.desk import Desk, Embed
 from bot.draw import picture, shown
 from bot.home import Home
+from bot.http import served
 from bot.message import Message
 from bot.outbox import Outbox
 from bot.people import People
@@ -69,7 +70,7 @@ class Converse:
     def __init__(
         self, *, access: Access, policy: Policy, log: IncidentLog, incidents: Incidents, telemetry: Telemetry,
         changes: Changes, cards: Cards, nonces: Nonces, silences: Silences, flags: Flags,
-        investigate_again: Callable[[str], Awaitable[None]], lineage: Callable[[str], Any],
+        lineage: Callable[[str], Any],
         runbooks: Runbooks | None = None, planner: Planner | None = None, charts: Charts | None = None,
         llm: LanguageModel | None = None, embed: Embed | None = None,
         forecast: Callable[[str, str], Any] | None = None,
@@ -83,7 +84,7 @@ class Converse:
         self.channel = channel or (lambda i: policy.channel(i.severity, policy.rules(i.tenant, i.model).owner))
         self.desk = Desk(
             policy=policy, log=log, incidents=incidents, telemetry=telemetry, changes=changes, cards=cards,
-            nonces=nonces, silences=silences, flags=flags, investigate_again=investigate_again, lineage=lineage,
+            nonces=nonces, silences=silences, flags=flags, lineage=lineage,
             runbooks=runbooks, planner=planner, charts=charts, llm=llm, embed=embed, forecast=forecast,
             open_ticket=open_ticket, page=page, on_feedback=on_feedback, now=now,
         )  # fmt: skip
@@ -91,6 +92,7 @@ class Converse:
         self.connected = asyncio.Event()
         self._session: Any = None
         self._socket: Any = None
+        self._http: Any = None
         self._loops: list[asyncio.Task[None]] = []
 
     # starting and stopping
@@ -108,6 +110,8 @@ class Converse:
         )
         self.desk.outbox = Outbox(message, self.channel, coalesce=self.coalesce)
         self.app = self._bolt()
+        if self.access.over_http:
+            self._http = await served(self.http(), self.access.listen)
         connecting = asyncio.create_task(self._connect(), name="connect to Slack")
         done, _ = await asyncio.wait({connecting}, timeout=within)
         if done:
@@ -123,12 +127,19 @@ class Converse:
             loop.cancel()
         if self._socket is not None:
             await self._socket.close_async()
+        if self._http is not None:
+            await self._http.cleanup()
         for task in list(self.desk.tasks):
             task.cancel()
         await asyncio.gather(*self._loops, *self.desk.tasks, return_exceptions=True)
         await self.desk.outbox.stop()
         await self._session.close()
         self.connected.clear()
+
+    @property
+    def url(self) -> str:
+        """Where HTTP mode is served now; empty with Socket Mode."""
+        return "http://{}:{}/slack/events".format(*self._http.addresses[0][:2]) if self._http else ""
 
     def http(self) -> Any:
         """The aiohttp application for HTTP mode, in place of the socket; needs the signing secret."""

@@ -39,9 +39,12 @@ from core.approval import counting, expiry
 from core.findings import Claim, Hypothesis
 from core.incidents import Incident
 from core.policy import Policy
+from core.triage import stopped_by
 
 NOTIFICATION = 300
 """Characters of the fallback text, which must carry the whole verdict."""
+
+_EXCLUDED = ", whose approval does not count"
 
 ENDED = ("resolved", "dismissed", "failed")
 
@@ -232,6 +235,11 @@ def _sentence(claim: Claim, h: Hypothesis | None) -> str:
 
 def _cause(incident: Incident) -> str:
     h = incident.hypothesis
+    if h is None and (who := stopped_by(incident)):
+        return (
+            f"*What caused it?*\nThe investigation was stopped by <@{_id(who)}>. Say `look at ...` in the thread, or "
+            "choose _Investigate again_, to have it looked into."
+        )
     if h is None:
         return (
             "*What caused it?*\nInvestigating: telemetry, lineage, changes, runbooks and past incidents are "
@@ -278,6 +286,8 @@ def _next(incident: Incident, policy: Policy, now: float) -> str:
     h = incident.hypothesis
     if plan and not incident.over and not (h and h.abstained):
         lines.append(f"*{escape(plan.summary, 300)}*")
+        if plan.requested_by:
+            lines.append(f"Asked for by <@{_id(plan.requested_by)}>" + (_EXCLUDED if plan.four_eyes else ""))
         if plan.blast:
             lines.append(f"Touches: {escape(plan.blast, 200)}")
         lines.append(f"Undo: {escape(plan.undo, 200)}")
@@ -356,7 +366,7 @@ def _tail(incident: Incident, policy: Policy, now: float) -> tuple[str, str]:
         first = "" if text.startswith("Confirmed") else word[incident.state]
         return first + text, ending
     if h is None:
-        return since.rstrip(), " Investigating."
+        return since.rstrip(), " Investigation stopped: needs a person." if stopped_by(incident) else " Investigating."
     if h.abstained:
         return f"{since}Not sure of the cause: {say.clean_sentence(h.missing, 160)}", ". Needs a person."
     known = f"{since}Likely cause ({h.confidence:.2f}): {say.headline(h)}"

@@ -11,7 +11,7 @@ _ID = re.compile(r"^[CGD][A-Z0-9]{2,}$")
 
 
 class Channels:
-    """Looks channels up once and joins public ones that the app is not in."""
+    """Looks channels up once and joins public ones that the app is not in; private ones it must be invited to."""
 
     def __init__(self, slack: Any):
         self.slack = slack
@@ -33,7 +33,7 @@ class Channels:
         try:
             while True:
                 page = await self.slack.conversations_list(
-                    types="public_channel", exclude_archived=True, limit=500, cursor=cursor
+                    types="public_channel,private_channel", exclude_archived=True, limit=500, cursor=cursor
                 )
                 for channel in page["channels"]:
                     self._ids[channel["name"]] = channel["id"]

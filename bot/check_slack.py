@@ -13,7 +13,7 @@ from core.policy import Policy
 MANIFEST = Path(__file__).with_name("manifest.yaml")
 
 
-async def missing(access: Access, policy: Policy, roles: bool = True) -> list[str]:
+async def missing(access: Access, policy: Policy) -> list[str]:
     """Everything that would not work, worst first, each with its remedy; empty when all is well."""
     async with aiohttp.ClientSession() as session:
         slack = client(access, session, patient=True)
@@ -25,7 +25,7 @@ async def missing(access: Access, policy: Policy, roles: bool = True) -> list[st
         wrong = _scopes(me.headers)
         wrong += await _socket(slack, access)
         wrong += await _channels(slack, policy)
-        return wrong + (await _roles(slack, policy) if roles else [])
+        return wrong + await _roles(slack, policy)
 
 
 def wanted_scopes() -> set[str]:
@@ -66,7 +66,7 @@ async def _channels(slack: Any, policy: Policy) -> list[str]:
     try:
         while True:
             with calling("conversations.list"):
-                page = await slack.conversations_list(types="public_channel", limit=500, cursor=cursor)
+                page = await slack.conversations_list(types="public_channel,private_channel", limit=500, cursor=cursor)
             for channel in page["channels"]:
                 found[channel["name"]] = found[channel["id"]] = True
             cursor = (page.get("response_metadata") or {}).get("next_cursor", "")
@@ -75,7 +75,7 @@ async def _channels(slack: Any, policy: Policy) -> list[str]:
     except SlackFailure as failure:
         return [f"Channels: {failure}"]
     return [
-        f"There is no public channel {name}: create it, or give a private one's id in [routing] and invite the app."
+        f"There is no channel {name} that the app can see: create it, or /invite @middlewatch if it is private."
         for name in names
         if name.removeprefix("#") not in found and not name.startswith(("C", "G"))
     ]

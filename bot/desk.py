@@ -32,6 +32,7 @@ from core.ports import (
     Silences,
     Telemetry,
 )
+from core.triage import asked_again
 
 if TYPE_CHECKING:
     from bot.outbox import Outbox
@@ -55,7 +56,6 @@ class Desk:
     nonces: Nonces
     silences: Silences
     flags: Flags
-    investigate_again: Callable[[str], Awaitable[None]]
     lineage: Callable[[str], Any]
     """tenant -> LineageView (or an awaitable of one, or None)."""
     runbooks: Runbooks | None = None
@@ -85,6 +85,10 @@ class Desk:
 
     async def graph(self, tenant: str) -> LineageView | None:
         return await settled(self.lineage(tenant))
+
+    async def again(self, incident_id: str, by: str, words: str = "") -> None:
+        """Have the incident investigated again, as asked by `by` (TEAM/USER), steered by `words` if any."""
+        await self.log.change(incident_id, lambda i: asked_again(i, by=by, now=self.now(), steering=words))
 
     def show(self, incident: Incident) -> None:
         """Have the card show this revision at once, without waiting for the bus to bring it round."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from core.errors import MiddlewatchError
 from core.ports import Cards
 
 if TYPE_CHECKING:
@@ -39,6 +40,21 @@ def trusted(secret: str, timestamp: str, given: str, body: bytes, now: float) ->
     if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace")):
         return "the signature does not match"
     return ""
+
+
+async def served(app: web.Application, listen: str) -> web.AppRunner:
+    """`app` at host:port, until the runner is cleaned up. Raises MiddlewatchError when the port is taken."""
+    from aiohttp import web
+
+    host, _, port = listen.rpartition(":")
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host.strip("[]"), int(port)).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise MiddlewatchError(f"cannot listen on SLACK_HTTP={listen} ({error.strerror}): choose another") from error
+    return runner
 
 
 def http_app(app: Any, secret: str, cards: Cards, now: Callable[[], float] = time.time) -> web.Application:

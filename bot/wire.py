@@ -15,6 +15,8 @@ from core.errors import MiddlewatchError, Unavailable
 if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
 
+    from core.policy import Policy
+
 log = logging.getLogger("middlewatch.slack")
 
 SLACK = "https://slack.com/api/"
@@ -60,7 +62,7 @@ class Blocked(SlackFailure):
 
 _REMEDY = {
     "not_in_channel": ": invite the app to the channel (/invite @middlewatch)",
-    "channel_not_found": ": the channel in the policy's [routing] does not exist or is private",
+    "channel_not_found": ": no such channel ([routing] in the policy), or a private one (/invite @middlewatch)",
     "invalid_auth": ": SLACK_BOT_TOKEN is not valid for this workspace",
     "missing_scope": ": reinstall the app from bot/manifest.yaml",
     "is_archived": ": the channel is archived",
@@ -130,9 +132,16 @@ class Access:
     app_token: str = ""
     api_url: str = SLACK
     signing_secret: str = ""
+    listen: str = "127.0.0.1:3000"
+    """host:port of HTTP mode."""
 
     def __repr__(self) -> str:
         return f"Access(api_url={self.api_url!r})"
+
+    @property
+    def over_http(self) -> bool:
+        """Whether Slack comes to us instead of our going to it: a signing secret and no app-level token."""
+        return bool(self.signing_secret) and not self.app_token
 
     @property
     def loopback(self) -> bool:
@@ -143,15 +152,15 @@ class Access:
         return self.api_url if self.api_url.endswith("/") else self.api_url + "/"
 
 
-async def check_slack(access: Access, policy: Any = None) -> str:
+async def check_slack(access: Access, policy: Policy) -> str:
     """One line when everything Slack needs is there. Raises Unavailable naming what is missing and the remedy."""
     from bot.check_slack import missing
-    from core.policy import load
 
-    wrong = await missing(access, policy or load(), roles=policy is not None)
+    wrong = await missing(access, policy)
     if wrong:
         raise Unavailable(" ".join(wrong))
-    return f"{access.base} answers, scopes and channels are in order"
+    way = f"HTTP at {access.listen}" if access.over_http else "Socket Mode"
+    return f"{access.base} answers, {way}; scopes, channels and roles are in order"
 
 
 def client(access: Access, session: Any, *, patient: bool) -> AsyncWebClient:

@@ -9,6 +9,7 @@ from bot.blocks import code, escape, name, number, percent
 from core.approval import Plan, counting
 from core.findings import CAUSES, Detection, Hypothesis
 from core.incidents import Incident
+from core.triage import stopped_by
 
 KINDS = {
     "data_drift": ("is drifting", "was drifting"),
@@ -182,7 +183,7 @@ def state_line(incident: Incident, now: float, expires: float | None) -> str:
     """The state of the incident and of its proposal by word: what has happened, never what was clicked."""
     plan = incident.plan
     if incident.state == "opened":
-        return "Investigating"
+        return "Investigation stopped: needs a person" if stopped_by(incident) else "Investigating"
     if incident.state == "diagnosed":
         return _proposal_line(incident, plan, now, expires)
     if incident.state == "approved":

@@ -59,6 +59,10 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Wall clock."""
     required: int = 1
     """How many different people must approve."""
+    requested_by: str = ""
+    """Who asked for it (`TEAM/USER`); empty when the alert did."""
+    four_eyes: bool = False
+    """Whether the approval of who asked does not count."""
     tier: str = "medium"
     blast: str = ""
     undo_of: str = ""
@@ -90,8 +94,6 @@ class Approval(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     digest: str
     verdict: Literal["approved", "rejected"]
     reason: str
-    requested: bool = False
-    """Whether this person also requested the action (then it does not count where four eyes are asked)."""
 
 
 Role = Literal["viewer", "responder", "approver", "admin"]
@@ -121,11 +123,16 @@ def require(person: Person, role: Role, policy: Policy, what: str) -> None:
         raise Refused(f"You are {has} here; {what} needs the role {role}. Roles are set in the policy, under [roles].")
 
 
+def asked_for(plan: Plan, person: Person) -> bool:
+    """Whether four eyes are asked and two of them are this person's already."""
+    return plan.four_eyes and plan.requested_by == f"{person.team}/{person.id}"
+
+
 def counting(incident: Incident, plan: Plan) -> list[Approval]:
-    """Approvals that count for this plan: for its digest, one per person."""
+    """Approvals that count for this plan: for its digest, one per person, not of who asked where that is excluded."""
     seen: dict[tuple[str, str], Approval] = {}
     for approval in incident.approvals:
-        if approval.digest == plan.digest and approval.verdict == "approved" and not approval.requested:
+        if approval.digest == plan.digest and approval.verdict == "approved" and not asked_for(plan, approval.by):
             seen.setdefault((approval.by.team, approval.by.id), approval)
     return list(seen.values())
 
@@ -167,6 +174,8 @@ def decide(
     rule = policy.actions.get(plan.action)
     if rule is None or not rule.enabled:
         raise Refused(f"Policy does not allow the action {plan.action!r}.")
+    if verdict == "approved" and asked_for(plan, person):
+        raise Refused("You asked for this yourself, so somebody else must approve it (four_eyes in the policy).")
     if verdict == "approved" and not reason.strip():
         raise Refused("A reason is required.")
     approval = Approval(by=person, at=now, digest=digest, verdict=verdict, reason=reason.strip()[:500])

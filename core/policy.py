@@ -73,6 +73,8 @@ class ActionRule(_Section, frozen=True, kw_only=True):
     enabled: bool = True
     tier: str = "medium"
     approvals: int = 1
+    four_eyes: bool = False
+    """Who asked for it (investigated again, steered) does not count as approving; so from two approvals on."""
     per_hour: int = 10
     deployer: str = ""
 

@@ -42,6 +42,8 @@ class Settings:
     slack_bot_token: Secret = NO_SECRET
     slack_app_token: Secret = NO_SECRET
     slack_signing_secret: Secret = NO_SECRET
+    slack_http: str = "127.0.0.1:3000"
+    """host:port where Slack's requests are awaited when there is a signing secret and no app-level token."""
     llm_url: str = ""
     llm_model: str = ""
     chroma_url: str = ""
@@ -103,6 +105,14 @@ def _token(env: Mapping[str, str], name: str, prefix: str) -> Secret:
     return Secret(value)
 
 
+def _listen(env: Mapping[str, str], name: str, default: str) -> str:
+    value = env.get(name, "").strip() or default
+    host, colon, port = value.rpartition(":")
+    if not (host and colon and port.isdigit() and int(port) <= 65_535):
+        raise SettingsError(f"{name}={value!r} is not host:port: give it as in {default}, or 0.0.0.0:3000")
+    return value
+
+
 def _port(env: Mapping[str, str], name: str) -> int:
     value = env.get(name, "").strip() or "0"
     if not value.isdigit() or int(value) > 65_535:
@@ -135,6 +145,7 @@ def load(env: Mapping[str, str] | None = None) -> Settings:
         slack_bot_token=bot,
         slack_app_token=app,
         slack_signing_secret=Secret(env.get("SLACK_SIGNING_SECRET", "")),
+        slack_http=_listen(env, "SLACK_HTTP", "127.0.0.1:3000"),
         llm_url=_url(env, "LLM_URL"),
         llm_model=env.get("LLM_MODEL", ""),
         chroma_url=_url(env, "CHROMA_URL"),

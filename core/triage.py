@@ -5,9 +5,12 @@ Opening and investigating are two handlers on two subjects, so that a slow inves
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+
+import msgspec
 
 from core.approval import Plan
 from core.errors import TransitionError
@@ -21,6 +24,8 @@ log = logging.getLogger("middlewatch.investigate")
 
 AGAIN = "investigate again"
 """The timeline entry with which a person (or material new evidence) asks for a fresh investigation."""
+STOPPED = "stopped the investigation"
+"""The timeline entry with which a person ends a running one; its result no longer counts."""
 JOINED = "joined by alert"
 CALM = "calm again:"
 
@@ -39,6 +44,8 @@ class Triage:
         """`caught_up` returns when the views hold all that was published before the call: no cause is sought before."""
         self.incidents, self.investigator, self.planner, self.now = log_of, investigator, planner, now
         self.caught_up = caught_up
+        self._running: dict[str, tuple[int, asyncio.Task[None]]] = {}
+        """Per incident: the revision its investigation began with, and the investigation."""
 
     async def on_alert(self, alert: AlertFired) -> None:
         """Open an incident for the alert's group, or add the alert to the one that is open."""
@@ -88,9 +95,28 @@ class Triage:
         incident = await self.incidents.view.get(event.incident.id)
         if incident is None:
             return
-        fresh = event.incident.revision == 1 and incident.state == "opened"
-        if fresh or (incident.state == "diagnosed" and _still_asked(event.incident, incident)):
-            await self._diagnose(incident)
+        running = self._running.get(incident.id)
+        if running and event.incident.timeline[-1].what in (AGAIN, STOPPED) and event.incident.revision > running[0]:
+            running[1].cancel()  # it was begun before these words
+        fresh = event.incident.revision == 1 and incident.state == "opened" and not settled_by_word(incident)
+        asked = incident.state in ("opened", "diagnosed") and _still_asked(event.incident, incident)
+        if fresh or asked:
+            await self._investigate(incident)
+
+    async def _investigate(self, incident: Incident) -> None:
+        """Diagnose, unless a word in the incident's thread ends that early."""
+        work = asyncio.create_task(self._diagnose(incident))
+        self._running[incident.id] = (incident.revision, work)
+        try:
+            await asyncio.wait({work})
+        finally:
+            work.cancel()
+            if self._running.get(incident.id, (0, None))[1] is work:
+                del self._running[incident.id]
+        if work.cancelled():
+            log.info("incident %s: the investigation was ended by a person's word", incident.id)
+        else:
+            work.result()
 
     async def _diagnose(self, incident: Incident) -> None:
         if self.caught_up is not None:
@@ -98,9 +124,14 @@ class Triage:
         now = self.now()
         hypothesis = await self.investigator.investigate(incident, now)
         plan = await self.planner.plan(incident, hypothesis, now)
-        await self._try(incident.id, lambda i: self._diagnosed(i, hypothesis, plan))
+        if plan is not None:
+            plan = msgspec.structs.replace(plan, requested_by=requester(incident))
+        await self._try(incident.id, lambda i: self._diagnosed(i, incident.revision, hypothesis, plan))
 
-    def _diagnosed(self, incident: Incident, hypothesis: Hypothesis, plan: Plan | None) -> Incident | None:
+    def _diagnosed(self, incident: Incident, begun: int, hypothesis: Hypothesis, plan: Plan | None) -> Incident | None:
+        """The incident with this result, unless a word since revision `begun` says that it no longer counts."""
+        if any(e.what in (AGAIN, STOPPED) for e in incident.timeline[begun:]):
+            return None
         what = "not sure" if hypothesis.abstained else hypothesis.headline
         fields = {"hypothesis": hypothesis, "plan": plan, "approvals": []}
         if incident.state == "opened":
@@ -118,11 +149,30 @@ class Triage:
             log.info("incident %s moved on meanwhile: %s", incident_id, late)
 
 
+def settled_by_word(incident: Incident) -> bool:
+    """Whether a person's word about the investigation (again, stop) came after the opening: that word then counts."""
+    return any(e.what in (AGAIN, STOPPED) for e in incident.timeline)
+
+
+def stopped_by(incident: Incident) -> str:
+    """Who stopped the investigation, as TEAM/USER; empty when nobody did or it went on since."""
+    last = next((e for e in reversed(incident.timeline) if e.what in (AGAIN, STOPPED)), None)
+    return last.actor if last is not None and last.what == STOPPED else ""
+
+
+def requester(incident: Incident) -> str:
+    """The person (TEAM/USER) who last asked for an investigation; empty when only alerts did."""
+    last = next((e.actor for e in reversed(incident.timeline) if e.what == AGAIN), "")
+    return last if "/" in last else ""
+
+
 def _still_asked(then: Incident, now: Incident) -> bool:
     """Whether `then` asked for a fresh investigation and nobody has answered since (one entry per revision)."""
     if then.timeline[-1].what != AGAIN:
         return False
     later = now.timeline[then.revision :]
+    if any(e.what == STOPPED for e in later):
+        return False
     return all(e.actor != "investigate" or e.what == AGAIN or e.what.startswith((JOINED, CALM)) for e in later)
 
 

@@ -38,10 +38,10 @@ def checks(settings: Settings, policy: Policy) -> dict[str, Callable[[], Awaitab
 
     async def slack() -> str:
         if not settings.real_slack:
-            return "no SLACK_BOT_TOKEN: the local workspace will be used"
+            return "no SLACK_BOT_TOKEN: the local workspace will be used (bot/SLACK.md: how to use your Slack)"
         from bot.wire import check_slack
 
-        return await check_slack(await slack_access(settings))
+        return await check_slack(await slack_access(settings), policy)
 
     async def books() -> str:
         from knowledge.lint import lint

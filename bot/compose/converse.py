@@ -14,7 +14,6 @@ from bot.compose.outside import model, open_ticket, receivers, runbooks
 from core.action.planner import Plans
 from core.errors import Unavailable
 from core.settings import Settings
-from core.triage import asked_again
 from integrations.nats import Route
 
 log = logging.getLogger("middlewatch")
@@ -25,13 +24,10 @@ async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work
 
     views, policy, shelf = house.views, house.policy, runbooks(house)
 
-    async def investigate_again(incident_id: str) -> None:
-        await house.log.change(incident_id, lambda i: asked_again(i, by="converse", now=time.time()))
-
     converse = Converse(
         access=await slack_access(house.settings), policy=policy, log=house.log, incidents=views.incidents,
         telemetry=views.telemetry, changes=views.changes, cards=views.cards, nonces=views.nonces,
-        silences=views.silences, flags=views.flags, investigate_again=investigate_again, lineage=house.lineage.of,
+        silences=views.silences, flags=views.flags, lineage=house.lineage.of,
         runbooks=shelf, planner=Plans(views.telemetry, policy), llm=model(house.settings),
         embed=lambda texts: asyncio.to_thread(house.shared["embedder"].encode, texts),
         open_ticket=open_ticket(house), page=getattr(receivers(house).get("pagerduty"), "page", None),
@@ -50,6 +46,7 @@ async def slack_access(settings: Settings, patience: float = 30.0) -> Any:
         return Access(
             bot_token=settings.slack_bot_token.reveal(), app_token=settings.slack_app_token.reveal(),
             api_url=settings.slack_api_url or SLACK, signing_secret=settings.slack_signing_secret.reveal(),
+            listen=settings.slack_http,
         )  # fmt: skip
     from bot.workspace import APP_TOKEN, BOT_TOKEN
 

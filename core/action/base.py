@@ -16,7 +16,8 @@ def base(incident: Incident, hypothesis: Hypothesis | None, action: str, policy:
     rule = policy.actions[action]
     return {
         "action": action, "tenant": incident.tenant, "model": incident.model, "tier": rule.tier,
-        "required": rule.approvals, "policy_version": policy.version_digest, "created": now,
+        "required": rule.approvals, "four_eyes": rule.four_eyes or rule.approvals > 1,
+        "policy_version": policy.version_digest, "created": now,
         "evidence_digest": hypothesis.evidence_digest if hypothesis else "",
     }  # fmt: skip
 

@@ -169,6 +169,12 @@ async def _(story: Any) -> list[str]:
     return await refused(story, "ana", await review(story, "ana", card), "second pair of eyes")
 
 
+@attack("self-approval: who asked for the action approves it")
+async def _(story: Any) -> list[str]:
+    card = await opened(story, four_eyes=True, requested_by="T0LOCAL/U0ANA")
+    return await refused(story, "ana", await review(story, "ana", card), "You asked for this yourself")
+
+
 @attack("double submission: the same dialog submitted twice at once")
 async def _(story: Any) -> list[str]:
     view = await review(story, "ana", await opened(story, required=2))

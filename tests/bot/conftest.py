@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,6 @@ class Story:
     views: Views
     clock: Clock
     converse: Converse
-    again: list[str] = field(default_factory=list)
 
     async def show(self, incident: Incident) -> dict:
         """Write the incident, hand it to the Slack side, and wait for its card to show this revision."""
@@ -61,14 +60,11 @@ class Story:
         return (await self.people.state())["counts"]
 
 
-def converse_for(workspace: Any, views: Views, clock: Clock, again: list[str], **more: Any) -> Converse:
-    async def investigate_again(incident_id: str) -> None:
-        again.append(incident_id)
-
+def converse_for(workspace: Any, views: Views, clock: Clock, **more: Any) -> Converse:
     given = {
         "access": Access(BOT_TOKEN, APP_TOKEN, workspace.api_url), "policy": x.policy(), "log": views.log(),
         "incidents": views, "telemetry": views, "changes": views, "cards": views, "nonces": views, "silences": views,
-        "flags": views, "investigate_again": investigate_again, "lineage": lambda tenant: Graph(), "runbooks": Shelf(),
+        "flags": views, "lineage": lambda tenant: Graph(), "runbooks": Shelf(),
         "now": clock, "coalesce": 0.3,
     }  # fmt: skip
     return Converse(**(given | more))
@@ -82,10 +78,10 @@ async def told(tmp_path: Path, rate_limits: bool = True, patience: float = 3.0, 
         await serve(data_dir=tmp_path / "workspace", manifest=MANIFEST, **given) as workspace,
         People(workspace.url) as people,
     ):
-        views, again = Views(clock), []
-        converse = converse_for(workspace, views, clock, again, **more)
+        views = Views(clock)
+        converse = converse_for(workspace, views, clock, **more)
         await converse.start(within=60)
-        running = Story(workspace, people, views, clock, converse, again)
+        running = Story(workspace, people, views, clock, converse)
         try:
             yield running
         finally:

@@ -6,13 +6,13 @@ import json
 
 import aiohttp
 import pytest
-from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.http import AGE, MOST_BYTES, signature, trusted
+from bot.http import AGE, MOST_BYTES, served, signature, trusted
 from bot.wire import Access
 from bot.workspace import BOT_TOKEN
+from core.errors import MiddlewatchError
 from tests.bot.conftest import converse_for
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
@@ -40,31 +40,44 @@ def test_good_old_tampered_and_unconfigured():
 
 @pytest.mark.servers
 async def test_over_http(story):
-    """A signed event is handled once; a replay, a forgery and an oversized body are refused before parsing."""
-    access = Access(BOT_TOKEN, "", story.workspace.api_url, SECRET)
-    side = converse_for(story.workspace, story.views, story.clock, story.again, access=access)
-    await side.start()
-    runner = web.AppRunner(side.http())
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/slack/events"
+    """With a signing secret alone Slack is awaited over HTTP: a mention is answered once, a forgery never read."""
+    access = Access(BOT_TOKEN, "", story.workspace.api_url, SECRET, "127.0.0.1:0")
+    await story.converse.stop()
+    story.converse = side = converse_for(story.workspace, story.views, story.clock, access=access)
+    await side.start(within=60)
+    ben = story.people.as_user("ben")
+    asked = await ben.say("general", "@middlewatch status")
+    event = {"type": "app_mention", "user": "U0BEN", "channel": asked["channel"], "ts": asked["ts"],
+             "text": "<@U0WATCHBOT> status"}  # fmt: skip
+    told = {"type": "event_callback", "team_id": "T0LOCAL", "event_id": "Ev1", "event": event}
     stamp = str(int(story.clock()))
-    body = json.dumps({"type": "url_verification", "challenge": "c"}).encode()
-    headers = {
-        "X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": signature(SECRET, stamp, body),
-        "Content-Type": "application/json",
-    }  # fmt: skip
+
     async with aiohttp.ClientSession() as session:
 
-        async def post(data: bytes, **more: str) -> int:
-            async with session.post(url, data=data, headers=headers | more) as answer:
+        async def post(data: bytes, signed: bytes | None = None, **more: str) -> int:
+            headers = {
+                "X-Slack-Request-Timestamp": stamp, "Content-Type": "application/json",
+                "X-Slack-Signature": signature(SECRET, stamp, data if signed is None else signed),
+            }  # fmt: skip
+            async with session.post(side.url, data=data, headers=headers | more) as answer:
                 return answer.status
 
-        assert await post(body) == 200
-        assert await post(body) == 401
-        assert await post(body + b" ") == 401
+        body = json.dumps(told).encode()
+        assert await post(body + b" ", signed=body) == 401
         assert await post(body, **{"X-Slack-Request-Timestamp": "soon"}) == 401
         assert await post(b"x" * (MOST_BYTES + 10)) == 413
-    await runner.cleanup()
-    await side.stop()
+        assert await post(json.dumps({"type": "url_verification", "challenge": "c"}).encode()) == 200
+        assert await post(body) == 200
+        assert await post(body) == 401
+        assert await post(body, **{"X-Slack-Retry-Num": "1"}) == 200  # Slack's own retry: taken, and already done
+    await ben.wait_for_message("Open incidents", channel="general", thread_ts=asked["ts"])
+    replies = [m for m in await ben.messages("general", thread_ts=asked["ts"]) if m["user"] != "U0BEN"]
+    assert len(replies) == 1
+
+
+@pytest.mark.servers
+async def test_a_port_that_is_taken_is_named(story):
+    """Another listener on the port: the error names the variable and its value."""
+    taken = story.workspace.url.removeprefix("http://")
+    with pytest.raises(MiddlewatchError, match=f"SLACK_HTTP={taken}"):
+        await served(story.converse.http(), taken)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import yaml
 
@@ -17,14 +20,16 @@ OURS = [
 
 METHODS = {
     "chat_postMessage": "chat:write", "chat_update": "chat:write", "chat_postEphemeral": "chat:write",
-    "chat_stream": "chat:write", "chat_getPermalink": "", "conversations_list": "channels:read",
-    "conversations_join": "channels:join", "conversations_history": "channels:history", "users_info": "users:read",
+    "chat_stream": "chat:write", "chat_getPermalink": "", "conversations_list": "channels:read groups:read",
+    "conversations_join": "channels:join", "conversations_history": "channels:history groups:history",
+    "users_info": "users:read",
     "usergroups_list": "usergroups:read", "files_upload_v2": "files:write", "views_open": "", "views_update": "",
     "views_publish": "", "auth_test": "", "apps_connections_open": "",
 }  # fmt: skip
-"""Every Web API method the code may call, with the bot scope it needs. Source: docs.slack.dev/reference/methods."""
+"""Every Web API method the code may call, with the bot scopes it needs. Source: docs.slack.dev/reference/methods."""
 EVENTS = {
     "app_mention": "app_mentions:read", "message.im": "im:history", "message.channels": "channels:history",
+    "message.groups": "groups:history",
     "app_home_opened": "", "app_context_changed": "",
 }  # fmt: skip
 FEATURES = {"commands": "slash_commands", "assistant:write": "agent_view"}
@@ -40,7 +45,7 @@ def test_scopes_are_exactly_those_the_code_calls():
     assert called() <= set(METHODS), f"give their scopes here: {called() - set(METHODS)}"
     assert set(METHODS) <= called(), f"no longer called: {set(METHODS) - called()}"
     events = MANIFEST["settings"]["event_subscriptions"]["bot_events"]
-    needed = {METHODS[m] for m in called()} | {EVENTS[e] for e in events}
+    needed = {scope for m in called() for scope in METHODS[m].split()} | {EVENTS[e] for e in events}
     needed |= {scope for scope, feature in FEATURES.items() if MANIFEST["features"].get(feature)}
     needed |= {"files:read"}  # image blocks with slack_file read the file for everyone who sees the message
     assert set(MANIFEST["oauth_config"]["scopes"]["bot"]) == needed - {""}
@@ -63,3 +68,15 @@ def test_manifest_keeps_slacks_limits():
         assert len(command["description"]) <= 2_000
     assert MANIFEST["settings"]["socket_mode_enabled"]
     assert len(MANIFEST["features"]["agent_view"]["suggested_prompts"]) <= 10
+
+
+def test_the_guides_link_creates_the_app_of_the_manifest():
+    """The create-from-manifest link in the guide carries exactly the shipped manifest (LINK=write renews it)."""
+    packed = quote(json.dumps(MANIFEST, separators=(",", ":")), safe="")
+    link = f"[create]: https://api.slack.com/apps?new_app=1&manifest_json={packed}"
+    guide = BOT / "SLACK.md"
+    text = guide.read_text("utf-8")
+    if os.environ.get("LINK") == "write":
+        text = re.sub(r"\n*(\[create\]: .*\n)?\Z", "", text) + f"\n\n{link}\n"
+        guide.write_text(text, "utf-8")
+    assert text.endswith(f"\n{link}\n")

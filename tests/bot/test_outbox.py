@@ -76,7 +76,7 @@ async def test_restart_continues_the_same_message(story):
     await story.show(x.first())
     await story.converse.stop()
     await story.views.put(x.diagnosed(at=x.NOW + 9))
-    story.converse = converse_for(story.workspace, story.views, story.clock, story.again)
+    story.converse = converse_for(story.workspace, story.views, story.clock)
     await story.converse.start()
     await story.card(lambda m: "Review rollback" in labels(m))
     assert len(await cards(story)) == 1
@@ -150,7 +150,7 @@ async def test_calls_per_incident(story):
 @pytest.mark.servers
 async def test_two_processes_one_card(story):
     """A second Slack side on the same stores, given the same event at the same moment, posts nothing of its own."""
-    other = converse_for(story.workspace, story.views, story.clock, story.again)
+    other = converse_for(story.workspace, story.views, story.clock)
     await other.start()
     event = changed(await story.views.put(x.first()))
 
@@ -182,7 +182,7 @@ async def test_slack_away_at_start(tmp_path):
     """With Slack away the start does not fail, the bus is told to come again, and nothing is lost when it returns."""
     async with told(tmp_path) as running:
         await running.people.fault("error", method="auth.test", times=2)
-        side = converse_for(running.workspace, running.views, running.clock, running.again)
+        side = converse_for(running.workspace, running.views, running.clock)
         await side.start(within=0.05)
         with pytest.raises(Retry):
             await side.on_incident(changed(x.first()))
@@ -201,3 +201,17 @@ async def test_a_burst_of_incidents(tmp_path):
         await asyncio.gather(*(insist(running, i, within=40) for i in incidents))
         shown = await cards(running)
         assert sorted(m["metadata"]["event_payload"]["incident"] for m in shown) == sorted(i.id for i in incidents)
+
+
+@pytest.mark.servers
+async def test_a_private_channel_by_its_name(story):
+    """A card goes to a private channel the app was invited to; after a lost answer it is found there, not doubled."""
+    team = story.workspace.team
+    room = team.create_channel("war-room", private=True)
+    for user in ("U0WATCHBOT", "U0ANA"):
+        team.join(room, user)
+    story.converse.desk.outbox.channel_of = lambda incident: "#war-room"
+    await story.people.fault("lost_answer", method="chat.postMessage")
+    await insist(story, x.first())
+    shown = await story.people.as_user("ana").messages("war-room")
+    assert len([m for m in shown if (m.get("metadata") or {}).get("event_type")]) == 1

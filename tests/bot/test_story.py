@@ -231,8 +231,21 @@ async def test_steering_from_the_thread(story):
     ben = story.people.as_user("ben")
     await ben.say("ml-oncall", "ignore the deploy, look at the weather feed", thread_ts=card["ts"])
     await ben.wait_for_message("Investigating again with", channel="ml-oncall", thread_ts=card["ts"])
-    assert story.again == ["inc_1f0c"]
-    assert story.views.rows["inc_1f0c"].steering == ["ignore the deploy, look at the weather feed"]
+    after = story.views.rows["inc_1f0c"]
+    assert after.steering == ["ignore the deploy, look at the weather feed"]
+    assert (after.timeline[-1].what, after.timeline[-1].actor) == ("investigate again", "T0LOCAL/U0BEN")
+
+
+async def test_stopping_from_the_thread(story):
+    """ "stop" in the thread ends the investigation; the card says who ended it, and a guest may not."""
+    card = await story.show(x.first())
+    await story.people.as_user("dev").say("ml-oncall", "stop", thread_ts=card["ts"])
+    await story.people.as_user("ben").wait_for_message("Guests, bots", channel="ml-oncall", thread_ts=card["ts"])
+    assert story.views.rows["inc_1f0c"].revision == 1
+    await story.people.as_user("ben").say("ml-oncall", "please stop", thread_ts=card["ts"])
+    stopped = await story.card(lambda m: "stopped by <@U0BEN>" in text_of(m))
+    assert "Investigation stopped: needs a person" in text_of(stopped)
+    assert len(stopped["text"]) <= 300
 
 
 async def test_freeze_stops_approvals(story):

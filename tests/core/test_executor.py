@@ -5,7 +5,7 @@ import pytest
 
 from core.action import Tools
 from core.action.executor import Executor
-from core.approval import decide
+from core.approval import Approval, counting, decide
 from core.errors import AuditError, Refused, Retry
 from core.incident_log import IncidentLog
 from core.incidents import advance, changed, verify_chain
@@ -53,6 +53,21 @@ class House:
     @property
     def incident(self):
         return self.view.rows["inc_1"]
+
+
+def test_who_asked_for_it_is_no_second_pair_of_eyes():
+    """With four eyes the requester may reject and not approve; an approval of theirs that got in counts for nothing."""
+    rules = policy(1)
+    asked = diagnosed(rules, four_eyes=True, requested_by=f"{ANA.team}/{ANA.id}")
+    plan = asked.plan
+    with pytest.raises(Refused, match="somebody else must approve"):
+        decide(asked, plan.digest, ANA, "approved", "mine", rules, 110.0)
+    assert decide(asked, plan.digest, ANA, "rejected", "no", rules, 110.0)[1] is False
+    forged = Approval(by=ANA, at=110.0, digest=plan.digest, verdict="approved", reason="mine")
+    assert counting(msgspec.structs.replace(asked, approvals=[forged]), plan) == []
+    assert decide(asked, plan.digest, CHLOE, "approved", "yes", rules, 110.0)[1] is True
+    alone = diagnosed(rules, requested_by=f"{ANA.team}/{ANA.id}")
+    assert decide(alone, alone.plan.digest, ANA, "approved", "yes", rules, 110.0)[1] is True
 
 
 async def test_an_approved_rollback_runs_and_is_confirmed_by_fresh_rows():

@@ -1,10 +1,12 @@
 """Triage: one trouble is one incident, investigated once, and again only when asked."""
 
+import asyncio
+
 from core.events import AlertResolved
 from core.findings import Hypothesis
 from core.incident_log import IncidentLog
 from core.incidents import changed, mark
-from core.triage import Triage, asked_again
+from core.triage import STOPPED, Triage, asked_again, stopped_by
 from tests.core.fakes import Bus, Fuse, View
 from tests.core.words import alert, hypothesis, plan, policy
 
@@ -96,6 +98,66 @@ async def test_a_person_asking_again_is_answered_once():
         await desk.triage.on_incident(event)
     assert len(desk.investigator.asked) == 2
     assert desk.incident.steering == ["look at the weather feed"]
+
+
+class Slow(Investigator):
+    """Investigates until it is let go, and keeps count of those who were cut short."""
+
+    def __init__(self):
+        super().__init__()
+        self.go, self.cut, self.began = asyncio.Event(), 0, asyncio.Queue()
+
+    async def investigate(self, incident, now):
+        self.asked.append(list(incident.steering))
+        self.began.put_nowait(None)
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cut += 1
+            raise
+        return self.says
+
+
+async def begun(desk):
+    """An incident whose investigation is under way."""
+    desk.triage.investigator = desk.investigator = Slow()
+    await desk.triage.on_alert(alert())
+    running = asyncio.create_task(desk.triage.on_incident(changed(desk.incident)))
+    await desk.investigator.began.get()
+    return running
+
+
+async def test_a_persons_stop_ends_a_running_investigation():
+    """The work is cut short, the incident stays open without a hypothesis, and a redelivery does not begin again."""
+    desk = Desk()
+    running = await begun(desk)
+    first = changed(desk.incident)
+    desk.view.rows[desk.incident.id] = mark(desk.incident, now=101.0, actor="T/UANA", what=STOPPED)
+    await desk.triage.on_incident(changed(desk.incident))
+    await running
+    assert desk.investigator.cut == 1
+    await desk.triage.on_incident(first)
+    assert (desk.incident.state, len(desk.investigator.asked)) == ("opened", 1)
+    assert stopped_by(desk.incident) == "T/UANA"
+
+
+async def test_steering_a_running_investigation_begins_it_anew():
+    """New words cut the running work short; it is done once under them, and the plan says who asked for it."""
+    desk = Desk()
+    running = await begun(desk)
+    desk.view.rows[desk.incident.id] = asked_again(desk.incident, by="T/UANA", now=101.0, steering="ignore the deploy")
+    event = changed(desk.incident)
+    again = asyncio.create_task(desk.triage.on_incident(event))
+    await running
+    twin = asyncio.create_task(desk.triage.on_incident(event))  # redelivered while it works
+    await desk.investigator.began.get()
+    desk.investigator.go.set()
+    await asyncio.gather(again, twin)
+    assert desk.investigator.asked[:2] == [[], ["ignore the deploy"]]
+    assert desk.investigator.cut == 1
+    assert desk.incident.state == "diagnosed"
+    assert desk.incident.plan.requested_by == "T/UANA"
+    assert stopped_by(desk.incident) == ""
 
 
 def calm(fingerprint):

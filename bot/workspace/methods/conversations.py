@@ -60,9 +60,15 @@ def within(messages: list[dict], args: dict) -> list[dict]:
 @method("conversations.list", *READ)
 async def list_(ws: Workspace, args: dict) -> dict:
     kinds = (args.get("types") or "public_channel").split(",")
+    for kind, scope in (("public_channel", "channels:read"), ("private_channel", "groups:read"), ("im", "im:read")):
+        if kind in kinds and ws.team.manifest.lacks((scope,)):
+            provided = ",".join(sorted(ws.team.manifest.scopes or ()))
+            raise SlackError("missing_scope", needed=scope, provided=provided)
     found = []
     for channel in ws.team.channels():
         kind = "im" if channel["is_im"] else "private_channel" if channel["is_private"] else "public_channel"
+        if kind == "private_channel" and BOT_USER not in channel["_members"]:
+            continue  # an app never hears of a private channel that it was not invited to
         if kind in kinds and not (flag(args, "exclude_archived") and channel["is_archived"]):
             found.append(ws.team.channel_object(channel))
     shown, cursor = page(found, args)
