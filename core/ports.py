@@ -183,7 +183,11 @@ class Flags(Protocol):
 class Runbooks(Protocol):
     """Search over runbooks; an empty list means that nothing fits."""
 
-    async def search(self, words: str, *, expression: str = "", question: str = "", top: int = 5) -> list[Passage]: ...
+    async def search(
+        self, words: str, *, expression: str = "", question: str = "", top: int = 5, asked: bool = False
+    ) -> list[Passage]:
+        """`asked`: a person asks in their own words, so weaker fits are shown than a card would cite."""
+        ...
 
     async def overdue(self) -> list[dict[str, str]]:
         """Runbooks whose review is overdue, the longest first: {"file", "last_verified", "owner"}."""

@@ -181,7 +181,9 @@ def load_file(path: Path, file: str, known: Known | None = None) -> tuple[Runboo
         size = path.stat().st_size
         return parse(file, path.read_bytes(), known) if size <= MAX_BYTES else (None, [_too_big(file, size)])
     except OSError as broken:
-        return None, [Complaint(file, 1, "error", f"cannot be read: {broken.strerror}", "Check its permissions")]
+        return None, [
+            Complaint(file, 1, "error", f"cannot be read: {broken.strerror}", "Check the path and its permissions")
+        ]
 
 
 def chunks(runbook: Runbook) -> list[Chunk]:

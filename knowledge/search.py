@@ -15,7 +15,7 @@ from core.errors import Unavailable
 from core.findings import RunbookCitation
 from core.ports import Passage
 from knowledge.frontmatter import Complaint, Known
-from knowledge.fusion import FITS
+from knowledge.fusion import FITS, FITS_ASKED
 from knowledge.index import Index
 from knowledge.query import Query, asks, understood
 from knowledge.ranking import Found, heading, rank
@@ -71,13 +71,17 @@ class Runbooks:
         self._exact: tuple[np.ndarray, np.ndarray] | None = None
         self._loaded = False
 
-    async def search(self, words: str, *, expression: str = "", question: str = "", top: int = 5) -> list[Passage]:
+    async def search(
+        self, words: str, *, expression: str = "", question: str = "", top: int = 5, asked: bool = False
+    ) -> list[Passage]:
         """The best sections for an alert's words, its expression (names of metrics, features, labels) and a question.
 
         One passage a runbook, best first; empty when nothing fits. A question ("What does this mean?") chooses the
-        section; without one it is the section that says what to do.
+        section; without one it is the section that says what to do. `asked`: a person asks and will judge, so weaker
+        fits are shown too.
         """
-        return await asyncio.to_thread(self.passages, words, expression=expression, question=question, top=top)
+        how = {"expression": expression, "question": question, "top": top, "asked": asked}
+        return await asyncio.to_thread(self.passages, words, **how)
 
     async def watch(self, every: float = 2.0) -> None:
         """Looks at the disk again and again until cancelled, so that an edit is searchable within seconds. A folder
@@ -96,10 +100,15 @@ class Runbooks:
         """Loads runbooks, index and model, so that the first question does not wait for them."""
         await asyncio.to_thread(self._warm)
 
-    def passages(self, words: str, *, expression: str = "", question: str = "", top: int = 5) -> list[Passage]:
+    def passages(
+        self, words: str, *, expression: str = "", question: str = "", top: int = 5, asked: bool = False
+    ) -> list[Passage]:
         """`search`, for callers outside an event loop."""
-        found = self.find(words, expression=expression, question=question, top=top)
-        return [self._passage(item) for item in found if item.relevance >= FITS]
+        found, least = (
+            self.find(words, expression=expression, question=question, top=top),
+            FITS_ASKED if asked else FITS,
+        )
+        return [self._passage(item) for item in found if item.relevance >= least]
 
     def find(self, words: str, *, expression: str = "", question: str = "", top: int = 5) -> list[Found]:
         """Candidates best first, fitting or not. Without a real question the section that says what to do is chosen."""

@@ -19,7 +19,8 @@ DESCRIPTION = """A runbook is one Markdown file in runbooks/ (or RUNBOOKS). Add 
   python -m bot runbooks try runbooks/my-runbook.md    which past incidents would now retrieve it
   python -m bot runbooks search "temperatures are wrong since the deployment"
   python -m bot runbooks coverage                      causes, detectors and incidents that no runbook speaks of
-  python -m bot runbooks tune                          learn from the team's own incidents; kept only if it wins"""
+  python -m bot runbooks tune                          learn from the team's own incidents; kept only if it wins
+  python -m bot runbooks rank --corpus corpus.jsonl --sections sections.jsonl --queries queries.jsonl --run out.trec"""
 
 
 def add(verbs: Any) -> None:
@@ -39,6 +40,11 @@ def add(verbs: Any) -> None:
     rank.add_argument("--sections", type=Path, help="sections.jsonl")
     rank.add_argument("--queries", type=Path, required=True, help="queries.jsonl")
     rank.add_argument("--run", type=Path, required=True, dest="out", help="where to write the run")
+    rank.add_argument(
+        "--everywhere",
+        action="store_true",
+        help="all runbooks alike; otherwise those of a query's own `source` come first",
+    )
     one.set_defaults(run=run)
 
 
@@ -83,7 +89,12 @@ async def _try(args: argparse.Namespace, loaded: Any, rules: Any) -> int:
     for row in tried.retrieves:
         instead = f", instead of {row.before}" if row.before and row.before != tried.file else ""
         print(f"{row.incident}: would cite {tried.file}#{row.heading} ({row.relevance:.2f}){instead}")
-    print(f"{len(tried.retrieves)} of {asked} past incidents would retrieve it")
+    if not asked:
+        print(
+            "no incident is over yet in the views, so there is none to try it on (see `python -m bot simulate --help`)"
+        )
+    else:
+        print(f"{len(tried.retrieves)} of {asked} past incidents would retrieve it")
     return 1 if tried.complaints else 0
 
 
@@ -111,9 +122,14 @@ async def _tune(args: argparse.Namespace, loaded: Any, rules: Any) -> int:
 
 async def _rank(args: argparse.Namespace, loaded: Any, rules: Any) -> int:
     from bot.compose import library
+    from core.errors import MiddlewatchError
 
     said = progress("ranking")
-    number = await asyncio.to_thread(library.rank, loaded, args.corpus, args.sections, args.queries, args.out, said)
+    files = (args.corpus, args.sections, args.queries, args.out)
+    try:
+        number = await asyncio.to_thread(library.rank, loaded, *files, args.everywhere, said)
+    except (ValueError, OSError) as wrong:
+        raise MiddlewatchError(str(wrong)) from None
     print(f"{number} queries ranked into {args.out}")
     return 0
 

@@ -48,7 +48,7 @@ async def lint(settings: Settings) -> list[str]:
 
 async def search(settings: Settings, words: str, top: int) -> list[Any]:
     """Passages, best first; empty when nothing fits."""
-    return await _library(settings).search(words, top=top)
+    return await _library(settings).search(words, top=top, asked=True)
 
 
 async def attempt(settings: Settings, policy: Policy, path: Path) -> Any:
@@ -81,11 +81,14 @@ async def tune(settings: Settings, policy: Policy, progress: Progress) -> Any:
     return await asyncio.to_thread(learn, books, asked, folder, progress=progress)
 
 
-def rank(settings: Settings, corpus: Path, sections: Path | None, queries: Path, out: Path, progress: Progress) -> int:
-    """Rank a benchmark's queries into a TREC run."""
+def rank(
+    settings: Settings, corpus: Path, sections: Path | None, queries: Path, out: Path, everywhere: bool,
+    progress: Progress,
+) -> int:  # fmt: skip
+    """Rank a benchmark's queries into a TREC run; how many."""
     from knowledge.bulk import run
     from knowledge.embedder import Embedder
     from knowledge.vectors import Vectors
 
     vectors = Vectors(settings.var / "knowledge", Embedder())
-    return run(corpus, sections, queries, out, vectors=vectors, progress=progress)
+    return run(corpus, sections, queries, out, vectors=vectors, everywhere=everywhere, progress=progress)

@@ -67,7 +67,7 @@ async def runbook(desk: Desk, asked: Asked) -> Answer:
     words = asked.rest or (f"{asked.incident.kind} {asked.incident.model}" if asked.incident else "")
     if not words:
         raise Refused("Say what to search for, as in `runbook temperatures in the wrong unit`.")
-    found = await desk.runbooks.search(words, top=3)
+    found = await desk.runbooks.search(words, top=3, asked=True)
     if not found:
         return Answer.of(f"No runbook fits “{escape(words, 120)}”.", cites="Nothing was close enough to be shown")
     paragraphs = []

@@ -158,7 +158,9 @@ class Shelf:
     async def overdue(self) -> list[dict[str, str]]:
         return [{"file": "unit-change.md", "last_verified": "2024-01-01", "owner": "@ml-oncall"}]
 
-    async def search(self, words: str, *, expression: str = "", question: str = "", top: int = 5) -> list[Passage]:
+    async def search(
+        self, words: str, *, expression: str = "", question: str = "", top: int = 5, asked: bool = False
+    ) -> list[Passage]:
         if not any(w in words.lower() for w in ("temperature", "unit", "drift", "stale")):
             return []
         text = "Compare the means before and after.\nA factor of 5/9 and an offset of 32 is Fahrenheit to Celsius."

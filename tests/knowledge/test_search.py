@@ -11,7 +11,9 @@ import pytest
 
 from core.findings import CAUSES
 from core.ports import Passage
+from detectors.base import names
 from knowledge.coverage import coverage, trial
+from knowledge.frontmatter import Known
 from knowledge.lint import lint
 from knowledge.query import Query
 from knowledge.questions import Question
@@ -169,10 +171,10 @@ def test_links_to_neighbours_and_to_the_web_are_no_complaint(tmp_path):
 
 
 def test_shipped_runbooks_are_clean_and_cover_every_cause():
-    """The library that ships has no complaint against it, and a runbook for each typed cause."""
-    assert lint([SHIPPED], today=date(2026, 11, 21)) == []
-    library = Runbooks(SHIPPED)
-    assert coverage(library, [], [], [], date(2026, 11, 21)).causes == []
+    """The library that ships has no complaint against it, and a runbook for each typed cause and each detector."""
+    assert lint([SHIPPED], Known(detectors=frozenset(names())), today=date(2026, 11, 21)) == []
+    told = coverage(Runbooks(SHIPPED), [], names(), [], date(2026, 11, 21))
+    assert (told.causes, told.detectors) == ([], [])
 
 
 @pytest.mark.parametrize("cause", [cause for cause in CAUSES if cause != "unknown"])
