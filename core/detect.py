@@ -1,4 +1,4 @@
-"""The detect target's handlers: batches in, closed windows and alerts out, progress kept by snapshot.
+"""The detect target's handlers for one partition: batches in, closed windows and detections out, progress by snapshot.
 
 The monitor's memory is only in this process, so a message is acknowledged when a snapshot that contains it is stored:
 a process killed anywhere starts again from its last snapshot, reads on from there, and says the same things under the
@@ -8,41 +8,55 @@ same ids, which the server drops. Order: publish, snapshot, ack.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
 
-from core.errors import Unavailable
-from core.events import AlertFired, InferenceServed, LabelArrived, WindowClosed
-from core.ports import Baseline, Bus, Flags, Telemetry
+from core.event_time import EventTime
+from core.events import Detected, InferenceServed, LabelArrived, WindowClosed
+from core.ports import Baseline, Bus, Flags, Snapshots, Telemetry
 
 log = logging.getLogger("middlewatch.detect")
 
-SNAPSHOT_LIFE = 30 * 86_400.0
-"""Seconds a snapshot is kept when nobody comes back for it."""
+PARTITIONS = 8
+"""Into so many parts the server divides models, by a hash of tenant and model: at most so many processes share them."""
 
 
-JUMP, CONFIRM = 86_400.0, 20
-"""An event this many seconds away from where event time should be does not move it; so many in a row do. One producer
-with a wrong clock must not close everybody's windows and end everybody's watch for silence."""
+class Columns(Struct, frozen=True):
+    """Served predictions of one version that came in columns. `rows` is the detectors' own: core only counts it."""
+
+    version: str
+    rows: Any
+    """Has a length, `ids`, and `at`: an array of event times in epoch seconds."""
 
 
 class Watcher(Protocol):
-    """What the detectors room gives: all models of one process, with the alert pipeline behind them. Pure."""
+    """What the detectors room gives: all models of one partition. Pure."""
 
     def on_inference(self, tenant: str, model: str, events: Sequence[InferenceServed]) -> Said: ...
 
+    def on_columns(self, tenant: str, model: str, columns: Columns) -> Said: ...
+
     def on_labels(self, tenant: str, model: str, labels: Sequence[LabelArrived]) -> Said: ...
 
-    def on_tick(self, at: float) -> Said: ...
+    def on_tick(self, times: Callable[[str, str], float]) -> Said:
+        """`times(tenant, model)` is the event time that this model has reached."""
+        ...
 
-    def snapshot(self) -> bytes: ...
+    def newest(self, tenant: str, model: str) -> float:
+        """Event time of the newest row that was believed, 0 when there is none."""
+        ...
 
-    def restore(self, data: bytes) -> None: ...
+    def snapshot(self, *, whole: bool = False) -> dict[str, bytes]:
+        """State by model of those that changed since the last one; or of all."""
+        ...
+
+    def restore(self, pieces: dict[str, bytes]) -> None: ...
 
 
 class Batch(Protocol):
@@ -60,47 +74,61 @@ class Said(Struct, kw_only=True):
     """What one batch led to."""
 
     windows: list[WindowClosed] = []
-    alerts: list[Any] = []
-    """AlertFired and AlertResolved, already past every stage of the pipeline."""
+    detected: list[Detected] = []
     baselines: list[Baseline] = []
+
+    def add(self, other: Said) -> None:
+        self.windows += other.windows
+        self.detected += other.detected
+        self.baselines += other.baselines
 
 
 class Position(Struct, kw_only=True):
     """How far each stream has been taken into the snapshot beside it."""
 
     sequences: dict[str, int] = {}
-    watched: bytes = b""
-    event_time: float = 0.0
+    time: EventTime = msgspec.field(default_factory=EventTime)
     events: int = 0
     """Inference events taken in, ever."""
     labels: int = 0
 
 
+POSITION = ""
+"""The piece of a snapshot that holds the Position; every other piece is a model's."""
+
+
 class Detect:
-    """Feeds the watcher, publishes what it says, stores where it stands."""
+    """Feeds the watcher of one partition, publishes what it says, stores where it stands."""
 
     def __init__(
-        self, make: Callable[[], Watcher], bus: Bus, telemetry: Telemetry, flags: Flags, *,
-        name: str = "detect", now: Callable[[], float] = time.time,
+        self, make: Callable[[], Watcher], bus: Bus, telemetry: Telemetry, flags: Flags, snapshots: Snapshots, *,
+        partition: int = 0, epoch: int = 0, now: Callable[[], float] = time.time,
+        cpu: asyncio.Semaphore | None = None,
     ):  # fmt: skip
+        """`epoch` is what `Snapshots.claim` gave; `cpu` is shared by the partitions of one process, so that their
+        arithmetic does not fight over one core."""
         self.make, self.bus, self.telemetry, self.flags, self.now = make, bus, telemetry, flags, now
-        self.key = f"snapshot:{name}"
+        self.snapshots, self.partition, self.epoch = snapshots, partition, epoch
+        self.key = f"detect:{partition}"
         self.watcher, self.position = make(), Position()
         self.turn = asyncio.Lock()
         """Held while a batch is taken in or a snapshot is made: a snapshot never holds half a batch."""
+        self.cpu = cpu or asyncio.Semaphore(1)
         self.stored_at: dict[str, float] = {}
         """stream -> when the server stored the last message taken in, epoch seconds."""
         self._heard = 0.0
-        self._strange = 0
+        self._unsaved: dict[str, bytes] = {}
+        self._whole = True
+        """Everything taken in was also said: a batch that was cut short must not get into a snapshot."""
 
     async def restore(self) -> Position:
         """A fresh watcher in the state of the stored snapshot, if there is one; where to read on."""
-        self.watcher, self.position = self.make(), Position()
-        data = await self.flags.get_flag(self.key)
-        if data:
-            self.position = msgspec.msgpack.decode(data, type=Position)
-            self.watcher.restore(self.position.watched)
-            log.info("resumed from the snapshot at %s", self.position.sequences)
+        self.watcher, self.position, self._unsaved = self.make(), Position(), {}
+        pieces = await self.snapshots.load(self.key)
+        if POSITION in pieces:
+            self.position = msgspec.msgpack.decode(pieces.pop(POSITION), type=Position)
+            await asyncio.to_thread(self.watcher.restore, pieces)
+            log.info("partition %d: resumed from the snapshot at %s", self.partition, self.position.sequences)
         return self.position
 
     async def on_batch(self, stream: str, batch: Sequence[Batch]) -> None:
@@ -114,7 +142,11 @@ class Detect:
         for message in (m for m in fresh if m.events):
             events.setdefault((message.tenant, message.model), []).extend(message.events)
         if events:
-            await self.say(await asyncio.to_thread(self._take, events))
+            async with self.cpu:
+                self._whole = False
+                said = await asyncio.to_thread(self._take, events)
+            await self.say(said)
+        self._whole = True
         if fresh:
             self.position.sequences[stream] = fresh[-1].seq
             self.stored_at[stream] = fresh[-1].at
@@ -122,68 +154,86 @@ class Detect:
 
     def _take(self, events: dict[tuple[str, str], list[Any]]) -> Said:
         total = Said()
-        for (tenant, model), rows in events.items():
-            if isinstance(rows[0], LabelArrived):
-                said = self.watcher.on_labels(tenant, model, rows)
-                self.position.labels += len(rows)
-            else:
-                said = self.watcher.on_inference(tenant, model, rows)
-                self.position.events += len(rows)
-            total.windows += said.windows
-            total.alerts += said.alerts
-            total.baselines += said.baselines
-            self._move([e.at for e in rows])
+        elapsed = self.now() - self._heard if self._heard else 0.0
+        for (tenant, model), items in events.items():
+            for kind, run in _runs(items):
+                self._hand(kind, tenant, model, run, total)
+                times = [at for one in run for at in one.rows.at.tolist()] if kind is Columns else [e.at for e in run]
+                self.position.time.heard(
+                    tenant, model, times, elapsed, 0.0 if kind is LabelArrived else self.watcher.newest(tenant, model)
+                )
         return total
 
-    def _move(self, times: Sequence[float]) -> None:
-        """Event time follows what is said, but no single clock that is far off."""
-        elapsed = self.now() - self._heard if self._heard else 0.0
-        here, strange = self.position.event_time, self._strange
-        for at in times:
-            if not here or here - JUMP <= at <= here + elapsed + JUMP:
-                here, strange = max(here, at), 0
-            elif strange + 1 < CONFIRM:
-                strange += 1
-            else:
-                here, strange = at, 0
-        self.position.event_time, self._strange = here, strange
+    def _hand(self, kind: Any, tenant: str, model: str, run: list[Any], total: Said) -> None:
+        if kind is LabelArrived:
+            total.add(self.watcher.on_labels(tenant, model, run))
+            self.position.labels += len(run)
+        elif kind is Columns:
+            for columns in run:
+                total.add(self.watcher.on_columns(tenant, model, columns))
+                self.position.events += len(columns.rows)
+        else:
+            total.add(self.watcher.on_inference(tenant, model, run))
+            self.position.events += len(run)
 
     async def tick(self) -> None:
         """Let event time run on with the wall clock since the last event, so that silence can be noticed."""
         if self._heard:
-            await self.say(self.watcher.on_tick(self.position.event_time + self.now() - self._heard))
+            elapsed = self.now() - self._heard
+            reached = self.position.time.reached
+            self._whole = False
+            await self.say(self.watcher.on_tick(lambda tenant, model: reached(tenant, model, elapsed)))
+            self._whole = True
 
     async def say(self, said: Said) -> None:
-        """Publish baselines, windows, then alerts. Raises Unavailable while the bus is away: the watcher is then
+        """Publish baselines, windows, then detections. Raises Unavailable while the bus is away: the watcher is then
         ahead of what was said, so the caller must `restore` and read again."""
         for baseline in said.baselines:
             await self.telemetry.put_baseline(baseline)
         await asyncio.gather(*(self.bus.publish(window) for window in said.windows))
-        for alert in said.alerts:
-            if isinstance(alert, AlertFired):
-                alert = msgspec.structs.replace(alert, fired_at=self.now())
-                log.warning("%s %s %s: %s", alert.severity, alert.tenant, alert.model, alert.kind)
-            await self.bus.publish(alert)
+        for detected in said.detected:
+            await self.bus.publish(detected)
 
     async def checkpoint(self) -> dict[str, int]:
-        """Store the snapshot; the sequences that may now be acknowledged."""
-        self.position.watched = self.watcher.snapshot()
-        data = msgspec.msgpack.encode(self.position)
-        try:
-            await self.flags.set_flag(self.key, data, ttl=SNAPSHOT_LIFE)
-            await self.flags.set_flag("health:detect", msgspec.json.encode(self.health()), ttl=SNAPSHOT_LIFE)
-        except Unavailable as error:
-            log.warning("snapshot not stored, nothing is acknowledged: %s", error)
-            return {}
-        return dict(self.position.sequences)
+        """Store what changed since the last snapshot; the sequences that may now be acknowledged (none while a batch
+        is half said).
+
+        Raises Unavailable when it cannot be stored, Conflict when another process works on this partition now.
+        """
+        async with self.turn:
+            if not self._whole:
+                return {}
+            async with self.cpu:
+                self._whole = False
+                self._unsaved |= await asyncio.to_thread(self.watcher.snapshot)
+            self._unsaved[POSITION] = msgspec.msgpack.encode(self.position)
+            self._whole = True
+            sequences = dict(self.position.sequences)
+            health = msgspec.json.encode(self.health())
+        await self.snapshots.store(self.key, self.epoch, self._unsaved)
+        self._unsaved = {}
+        await self.flags.set_flag(f"health:{self.key}", health)
+        return sequences
 
     def health(self) -> dict[str, Any]:
-        """How far detection is, for `status` and App Home."""
+        """How far detection of this partition is."""
         p = self.position
-        return {
-            "events": p.events,
-            "labels": p.labels,
-            "event_time": p.event_time,
-            "at": self.now(),
-            "snapshot_bytes": len(p.watched),
-        }
+        return {"events": p.events, "labels": p.labels, "event_time": p.time.newest, "at": self.now()}
+
+
+def _runs(items: Sequence[Any]) -> Iterator[tuple[Any, list[Any]]]:
+    """Neighbours of one kind together, in their order."""
+    for kind, run in itertools.groupby(items, type):
+        yield kind, list(run)
+
+
+async def health(flags: Flags) -> dict[str, Any] | None:
+    """{"events", "labels", "event_time", "at"} over all partitions, for people; None before the first."""
+    found = await asyncio.gather(*(flags.get_flag(f"health:detect:{n}") for n in range(PARTITIONS)))
+    parts = [msgspec.json.decode(raw) for raw in found if raw]
+    if not parts:
+        return None
+    return {
+        name: join(part[name] for part in parts)
+        for name, join in (("events", sum), ("labels", sum), ("event_time", max), ("at", max))
+    }

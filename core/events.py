@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from core.findings import Detection, Histogram, Summary
+from core.findings import Calm, Detection, Histogram, Summary
 
 Scalar = None | bool | int | float | str
 
@@ -146,6 +146,19 @@ class WindowClosed(_Ours, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Per signal: by how much rows of this stream count less than independent ones (>= 1)."""
 
 
+class Detected(_Ours, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the detectors saw on one model version: troubles that began, and that ended; `detection.<tenant>.<model>`.
+
+    Whether anybody is told is decided where the detections of all models meet (`core.alerts`).
+    """
+
+    tenant: str
+    model: str
+    version: str
+    detections: list[Detection] = []
+    calms: list[Calm] = []
+
+
 Severity = Literal["SEV1", "SEV2", "SEV3", "SEV4"]
 
 
@@ -207,6 +220,8 @@ def subject_of(event: Any) -> str:
             return f"alert.fired.{event.tenant}"
         case AlertResolved():
             return f"alert.resolved.{event.tenant}"
+        case Detected():
+            return f"detection.{event.tenant}.{event.model}"
         case WindowClosed():
             return f"window.{event.tenant}.{event.model}"
         case IncidentChanged():

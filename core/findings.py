@@ -119,6 +119,15 @@ ACTIONS = ("ticket", "notify", "fallback", "rollback", "refresh_feature_job", "r
 """The action catalogue. Policy decides which of them may be proposed for what."""
 
 
+class Calm(_Word, frozen=True, kw_only=True):
+    """A trouble of this kind that is over; `rows` of calm were seen."""
+
+    kind: str
+    at: float
+    rows: int
+    signals: list[str] = []
+
+
 class Evidence(_Word, frozen=True, kw_only=True):
     """A frozen answer to one query, so that a claim can be recomputed months later."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,11 +38,28 @@ class Detection(_Section, frozen=True, kw_only=True):
     signals: dict[str, list[str]] = {}
 
 
+class MaintenanceWindow(_Section, frozen=True, kw_only=True):
+    """Event time in which nothing is told of these models; `model` may be a glob."""
+
+    tenant: str
+    model: str = "*"
+    start: datetime
+    end: datetime
+    reason: str = ""
+
+    @property
+    def times(self) -> tuple[float, float]:
+        """(start, end) in epoch seconds."""
+        return _aware(self.start).timestamp(), _aware(self.end).timestamp()
+
+
 class Alerting(_Section, frozen=True, kw_only=True):
     group_seconds: float = 0.0
     reopen_minutes: float = 30.0
     storm_cap: int = 20
     planned_change_minutes: float = 0.0
+    mute_dead_upstream: bool = False
+    maintenance: list[MaintenanceWindow] = []
 
 
 class Routing(_Section, frozen=True, kw_only=True):
@@ -217,6 +235,11 @@ def line_of(path: Path, keys: list[str]) -> int:
     return best
 
 
+def _aware(moment: datetime) -> datetime:
+    """TOML times without a zone are UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def _check(policy: Policy, path: Path) -> None:
     for action, rule in policy.actions.items():
         if action not in ACTIONS:
@@ -228,6 +251,10 @@ def _check(policy: Policy, path: Path) -> None:
         if rule.deployer and rule.deployer not in policy.deployers:
             line = line_of(path, ["actions", action, "deployer"])
             raise PolicyError(f"{path}:{line}: deployer {rule.deployer!r} has no section [deployers.{rule.deployer}]")
+    for window in policy.alerting.maintenance:
+        if _aware(window.end) <= _aware(window.start):
+            line = line_of(path, ["alerting", "maintenance", "end"])
+            raise PolicyError(f"{path}:{line}: maintenance of {window.tenant}/{window.model} ends before it starts")
     for name in policy.models:
         if name.count("/") != 1:
             line = line_of(path, ["models", name])

@@ -170,8 +170,24 @@ class Silences(Protocol):
     async def end_silence(self, silence_id: str) -> None: ...
 
 
+class Snapshots(Protocol):
+    """State in named pieces, kept by one writer at a time: whoever claimed it last."""
+
+    async def claim(self, name: str) -> int:
+        """From now on this caller writes `name`; the epoch that its `store` must show."""
+        ...
+
+    async def load(self, name: str) -> dict[str, bytes]:
+        """All pieces; empty when nothing was ever stored."""
+        ...
+
+    async def store(self, name: str, epoch: int, pieces: Mapping[str, bytes]) -> None:
+        """Replace these pieces, all of them or none. Raises Conflict when somebody claimed `name` after this epoch."""
+        ...
+
+
 class Flags(Protocol):
-    """Small shared facts: the chat kill switch (`frozen`), Middlewatch's own health counters, snapshots."""
+    """Small shared facts: the chat kill switch (`frozen`), Middlewatch's own health counters."""
 
     async def get_flag(self, name: str) -> bytes | None: ...
 

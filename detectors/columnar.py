@@ -16,10 +16,14 @@ OUTER = {"id", "at", "version", "score", "prediction", "latency_ms", "error", "f
 LEAST, MOST = 0.0, 253_402_300_800.0
 
 
-def rows_of_arrow(payload: bytes) -> list[tuple[str, Rows]]:
-    """(version, rows) of every version in the stream, rows in their order.
+Spoilt = tuple[int, str, dict[str, Any]]
+"""A row that cannot be counted: its place in the stream, why, and what it held."""
 
-    Raises ValueError, saying what is wrong, for bytes that are no Arrow stream, or lack times, or hold impossible ones.
+
+def rows_of_arrow(payload: bytes) -> tuple[list[tuple[str, Rows]], list[Spoilt]]:
+    """(version, rows) of every version in the stream, rows in their order; and the rows whose times are impossible.
+
+    Raises ValueError, saying what is wrong, for bytes that are no Arrow stream, or lack times altogether.
     """
     import pyarrow as pa
 
@@ -32,11 +36,28 @@ def rows_of_arrow(payload: bytes) -> list[tuple[str, Rows]]:
     names = table.schema.names
     if "at" not in names:
         raise ValueError(f"the Arrow batch has no column 'at' (it has {', '.join(names[:20])})")
+    table, at, spoilt = _timed(table)
     if not table.num_rows:
-        return []
+        return [], spoilt
     columns = {name: flat(table.column(i)) for i, name in enumerate(names)}
-    rows = _rows(columns, table.num_rows)
-    versions = columns.get("version")
+    return _by_version(columns.get("version"), _rows(columns, at)), spoilt
+
+
+def _timed(table: Any) -> tuple[Any, np.ndarray, list[Spoilt]]:
+    """The rows that have a possible time, their times, and the others."""
+    at = _times(flat(table.column("at")))
+    with np.errstate(invalid="ignore"):
+        good = (at >= LEAST) & (at < MOST)
+    if good.all():
+        return table, at, []
+    wrong = np.flatnonzero(~good)
+    rows = table.take(wrong).to_pylist()
+    why = "column 'at' is null or outside 1970..9999: send epoch seconds"
+    spoilt = [(int(i), why, row) for i, row in zip(wrong, rows, strict=True)]
+    return table.take(np.flatnonzero(good)), at[good], spoilt
+
+
+def _by_version(versions: Any, rows: Rows) -> list[tuple[str, Rows]]:
     if versions is None:
         return [("", rows)]
     coded = column_of(versions)
@@ -60,7 +81,7 @@ def listed_numbers(values: np.ndarray) -> list[Any]:
     return [int(v) if float(v).is_integer() else v for v in values.tolist()]
 
 
-def _rows(columns: dict[str, Any], count: int) -> Rows:
+def _rows(columns: dict[str, Any], at: np.ndarray) -> Rows:
     features = {name: column for name, column in columns.items() if name not in OUTER}
     nested = columns.get("features")
     if nested is not None:
@@ -79,14 +100,14 @@ def _rows(columns: dict[str, Any], count: int) -> Rows:
     errors = columns.get("error")
     ids = columns.get("id")
     return Rows(
-        at=_times(columns["at"]), ids=[""] * count if ids is None else texts(ids), columns=made,
+        at=at, ids=[""] * len(at) if ids is None else texts(ids), columns=made,
         errors=None if errors is None else np.array([float(bool(e)) for e in errors.to_pylist()]),
     )  # fmt: skip
 
 
 def texts(column: Any) -> list[str]:
     """Ids as texts; "" for null."""
-    found = column.to_pylist()
+    found: list[Any] = column.to_pylist()
     return ["" if i is None else str(i) for i in found] if column.null_count or not isinstance(found[0], str) else found
 
 
@@ -94,15 +115,12 @@ def _times(column: Any) -> np.ndarray:
     import pyarrow.types as kinds
 
     if kinds.is_timestamp(column.type):
-        at = column.cast("timestamp[us]").cast("int64").to_numpy(zero_copy_only=False) / 1e6
+        at = column.cast("timestamp[us]").cast("int64").cast("float64").to_numpy(zero_copy_only=False) / 1e6
     elif kinds.is_floating(column.type) or kinds.is_integer(column.type):
         at = column_of(column)
     else:
         raise ValueError(f"column 'at' is {column.type}: send a timestamp, or epoch seconds as a number")
-    at = np.asarray(at, dtype=np.float64)
-    if not (np.isfinite(at).all() and at.min() >= LEAST and at.max() < MOST):
-        raise ValueError("column 'at' holds times that are null or outside 1970..9999; send epoch seconds")
-    return at
+    return np.asarray(at, dtype=np.float64)
 
 
 def column_of(column: Any) -> Any:

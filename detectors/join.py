@@ -22,6 +22,7 @@ Pairs = list[tuple[Served, Any]]
 
 def label(model: Model, arrived: Sequence[LabelArrived], reaction: Reaction) -> None:
     """Join labels to predictions, in the order they came; those of predictions nobody remembers are counted."""
+    model.changed = True
     pairs: dict[str, Pairs] = {}
     for one in arrived:
         model.labels += 1

@@ -44,6 +44,11 @@ def thaw(monitor: Monitor, data: bytes) -> None:
         raise ValueError(f"not a snapshot of the monitor ({type(error).__name__}: {error}); start without it") from None
 
 
+def freeze_one(model: Model) -> bytes:
+    """One model alone, for `thaw`."""
+    return pack([FORMAT, [freeze_model(model)]])
+
+
 def pack(data: Any) -> bytes:
     return msgspec.msgpack.encode(data)
 
@@ -112,6 +117,7 @@ def thaw_model(monitor: Monitor, state: dict[str, Any]) -> None:
     ]
     model.told = set(state["told"])
     model.flow.restore(state["flow"])
+    model.changed = False
     for one in state["versions"]:
         version = thaw_version(model, one, references)
         model.versions[version.name] = version

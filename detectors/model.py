@@ -69,6 +69,8 @@ class Model:
         self.told: set[str] = set()
         self.kept = np.ones(0, bool)
         """Which rows of the last batch of columns were neither late nor seen before."""
+        self.changed = True
+        """Since the last snapshot."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -80,6 +82,7 @@ class Model:
 
     def take(self, events: Sequence[InferenceServed], reaction: Reaction) -> None:
         """Events in the order they arrived."""
+        self.changed = True
         by_version: dict[str, list[InferenceServed]] = {}
         for event in self._fresh(events, reaction):
             by_version.setdefault(event.version, []).append(event)
@@ -121,6 +124,7 @@ class Model:
 
     def take_rows(self, name: str, rows: Rows, reaction: Reaction) -> None:
         """Rows of one version that came in columns, in the order they arrived."""
+        self.changed = True
         keep = self.clock.admit_rows(rows.at)
         self._clock_moved(reaction)
         twice = self.memory.known(rows.ids)
@@ -319,10 +323,11 @@ class Model:
                 continue
             waiting = [*version.parts, *([rows_of(version.pending)] if version.pending else [])]
             if waiting and at - float(waiting[0].at[0]) >= PART:
-                version.parts, version.pending = [], []
+                version.parts, version.pending, self.changed = [], [], True
                 self.feed(version, joined(waiting), reaction)
             watch = version.watch
             if watch.window_rows and at - watch.window_start >= self.options.window_seconds:
+                self.changed = True
                 reaction.windows.append(reaction.window(self, version, watch.close()))
         silence.told(self, at, reaction)
 

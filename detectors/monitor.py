@@ -6,7 +6,7 @@ messages in the same order give the same alerts, bit for bit, also across `snaps
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,13 +28,16 @@ def _none(tenant: str, model: str, version: str) -> None:
 class Monitor:
     """All models of one detect process."""
 
-    def __init__(self, policy: Any = None, baselines: Find = _none, rules: Callable[[str, str], Any] = lambda t, m: {}):
+    def __init__(
+        self, policy: Any = None, baselines: Find = _none, rules: Callable[[str, str], Any] = lambda t, m: {}, *,
+        share: int = 1,
+    ):  # fmt: skip
         """`policy`: mapping or object with fields of `Options`; `rules(tenant, model)`: the same, for one model.
 
-        `baselines(tenant, model, version)` gives a file (or exported bytes) or None. Raises ValueError for options out
-        of range.
+        `baselines(tenant, model, version)` gives a file (or exported bytes) or None. `share`: so many monitors of one
+        process divide its memory for labels among them. Raises ValueError for options out of range.
         """
-        self.policy, self.baselines, self.rules = policy, baselines, rules
+        self.policy, self.baselines, self.rules, self.share = policy, baselines, rules, share
         self.defaults: Options = options_of(policy or {})
         self.models: dict[tuple[str, str], Model] = {}
 
@@ -50,7 +53,7 @@ class Monitor:
 
     def _room(self, options: Options) -> int:
         """Predictions one model may keep for their labels: all of them share a budget."""
-        return max(min(options.label_memory, options.label_budget // max(len(self.models), 1)), 256)
+        return max(min(options.label_memory, options.label_budget // max(len(self.models) * self.share, 1)), 256)
 
     def on_inference(self, tenant: str, model: str, events: Sequence[InferenceServed]) -> Reaction:
         """Served predictions, in the order they arrived."""
@@ -67,11 +70,14 @@ class Monitor:
         return reaction
 
     def on_arrow(self, tenant: str, model: str, payload: bytes) -> Reaction:
-        """An Arrow IPC stream of served predictions (see `columnar`). Raises ValueError when it cannot be read."""
+        """An Arrow IPC stream of served predictions (see `columnar`); rows without a possible time are left out.
+
+        Raises ValueError when it cannot be read.
+        """
         from detectors.columnar import rows_of_arrow
 
         reaction = Reaction()
-        for version, rows in rows_of_arrow(payload):
+        for version, rows in rows_of_arrow(payload)[0]:
             self.model(tenant, model).take_rows(version, rows, reaction)
         return reaction
 
@@ -88,12 +94,18 @@ class Monitor:
         join.known(self.model(tenant, model), version, errors, at, reaction)
         return reaction
 
-    def on_tick(self, at: float) -> Reaction:
-        """Event time has reached `at` for everybody: windows close, parts of blocks are weighed, silence is told."""
+    def on_tick(self, at: float | Callable[[str, str], float]) -> Reaction:
+        """Event time has reached `at` (for everybody, or for each tenant and model): windows close, parts of blocks are
+        weighed, silence is told."""
         reaction = Reaction()
-        for model in self.models.values():
-            model.tick(at, reaction)
+        for (tenant, name), model in self.models.items():
+            model.tick(at(tenant, name) if callable(at) else at, reaction)
         return reaction
+
+    def newest(self, tenant: str, model: str) -> float:
+        """Event time of the newest row that was believed; 0 when there is none."""
+        found = self.models.get((tenant, model))
+        return found.clock.watermark if found is not None else 0.0
 
     def relearn(self, tenant: str, model: str, version: str) -> None:
         """Take the next rows of this version as its baseline: after a change that people approved."""
@@ -112,6 +124,24 @@ class Monitor:
         from detectors import memory
 
         return memory.freeze(self)
+
+    def pieces(self, *, whole: bool = False) -> dict[str, bytes]:
+        """State by `tenant/model` of the models that changed since the last call; of all when `whole`."""
+        from detectors import memory
+
+        found = {}
+        for (tenant, name), model in self.models.items():
+            if whole or model.changed:
+                found[f"{tenant}/{name}"] = memory.freeze_one(model)
+                model.changed = False
+        return found
+
+    def restore_pieces(self, pieces: Mapping[str, bytes]) -> None:
+        """Go on where `pieces` were taken. Raises ValueError when the bytes are not a snapshot of this release."""
+        from detectors import memory
+
+        for data in pieces.values():
+            memory.thaw(self, data)
 
     def restore(self, data: bytes) -> None:
         """Go on where `snapshot` was taken. Raises ValueError when the bytes are not a snapshot of this release."""

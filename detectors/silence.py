@@ -47,7 +47,7 @@ def told(model: Model, at: float, reaction: Reaction) -> None:
     quiet = at - model.clock.watermark
     if quiet <= wait or quiet > 30 * 86_400:
         return
-    model.silent_since = model.clock.watermark
+    model.silent_since, model.changed = model.clock.watermark, True
     usual = model.reference.rows / max(model.reference.end - model.reference.start, 1.0)
     reaction.detections.append((model.key(version), Detection(
         detector="silence", signal="silence", kind="silence", at=at, onset=model.clock.watermark, row=version.rows,

@@ -25,10 +25,12 @@ from integrations.jetstream import (
     Position,
     Pull,
     api,
+    asked_for,
     make_consumer,
     position,
 )
-from integrations.streams import stream_of
+from integrations.partitions import Claim, Taken, reader_of
+from integrations.streams import filters, spoken, stream_of
 from integrations.wire import Bad, Decode, Delivered, delivered
 
 log = logging.getLogger("middlewatch.nats")
@@ -39,10 +41,6 @@ SetAside = Callable[[str, Bad, int], Awaitable[None]]
 _PATIENCE = 1.0
 
 
-class Taken(Unavailable):
-    """Another process reads this durable now: what this one holds in memory is no longer the truth."""
-
-
 class Feed:
     """`async for batch in feed:` gives lists of Delivered in stream order; `await feed.ack(seq)` after a snapshot.
 
@@ -50,14 +48,17 @@ class Feed:
     counts at once), so starting two is how to have a spare. A reader whose place was taken gets Taken.
 
     `start` is the first stream sequence wanted, normally the snapshot's + 1; without it the
-    feed goes on behind what was acknowledged, or from the stream's beginning.
+    feed goes on behind what was acknowledged, or from the stream's beginning. With a `claim` it reads that partition
+    alone, and does not wait for the reader before: whoever holds the claim is the reader.
     """
 
     def __init__(
         self, connection: Connection, set_aside: SetAside, *, durable: str, subject: str,
-        start: int | None = None, batch: int = 1_000, decode: Decode | None = None,
+        start: int | None = None, batch: int = 1_000, decode: Decode | None = None, claim: Claim | None = None,
     ):  # fmt: skip
         self.durable, self.subject, self.stream = durable, subject, stream_of(subject)
+        self._claim = claim
+        self._filters = filters(subject, None if claim is None else claim.partition)
         self._connection, self._set_aside = connection, set_aside
         self._start, self._batch, self._decode = start, batch, decode
         self._pull: Pull | None = None
@@ -76,12 +77,19 @@ class Feed:
     async def open(self) -> None:
         """Place the consumer, once nobody else reads. Raises Unavailable when the server does not answer."""
         while not self.closed:
-            await self.until_free()
+            if self._claim is None:
+                await self.until_free()
+            elif self._claim.durable == self.durable:
+                self._idle = self._claim.made
+            else:  # it goes with the claim, whoever read it before
+                self._idle = (await self._consumer() or {}).get("created", "")
             start = self._start if self._start is not None else await self._acknowledged() + 1
             try:
                 self.position = self._safe = await self._place(start)
                 return
             except Taken:
+                if self._claim is not None:
+                    raise
                 log.info("somebody else was quicker to read %s", self.durable)
 
     async def close(self) -> None:
@@ -182,7 +190,7 @@ class Feed:
             await asyncio.sleep(_PATIENCE / 4 if quiet else _PATIENCE)
 
     def _ours(self, known: dict[str, Any]) -> bool:
-        return bool((known["config"].get("metadata") or {}).get("reader") == self._connection.identity)
+        return reader_of(known) == self._connection.identity
 
     async def _place(self, start: int) -> int:
         """Make the consumer begin at `start`: a durable cannot be moved, so it is replaced. Where it stands now."""
@@ -192,7 +200,9 @@ class Feed:
             log.warning("%s is younger than the saved position %d: reading it from its beginning", self.stream, start)
             start = first
         missed = first - max(start, self.position + 1)
-        if start > 1 and missed > 0:
+        if start > 1 and missed > 0 and self._claim is not None:
+            log.warning("%s: up to %d messages, of all partitions, were dropped by its limits", self.stream, missed)
+        elif start > 1 and missed > 0:
             self.skipped += missed
             log.error("%s: %d messages were dropped by its limits before they were read", self.stream, missed)
         start = max(start, first)
@@ -219,7 +229,7 @@ class Feed:
         try:
             await make_consumer(
                 self._connection, self.stream, name=self.durable, durable_name=self.durable,
-                filter_subject=self.subject, ack_policy="all", deliver_policy="by_start_sequence",
+                **asked_for(self._filters), ack_policy="all", deliver_policy="by_start_sequence",
                 opt_start_seq=start, replay_policy="instant", max_ack_pending=-1, max_deliver=-1, ack_wait=3_600.0,
                 metadata={"reader": self._connection.identity},
             )  # fmt: skip
@@ -266,7 +276,7 @@ async def read_stream(connection: Connection, subject: str, start: int = 1) -> A
     stream, name = stream_of(subject), f"read-{secrets.token_hex(8)}"
     try:
         consumer = await make_consumer(
-            connection, stream, name=name, filter_subject=subject, ack_policy="none", mem_storage=True,
+            connection, stream, name=name, **asked_for(filters(subject)), ack_policy="none", mem_storage=True,
             deliver_policy="by_start_sequence", opt_start_seq=max(1, start), inactive_threshold=30.0,
         )  # fmt: skip
     except ApiError as error:
@@ -284,7 +294,7 @@ async def read_stream(connection: Connection, subject: str, start: int = 1) -> A
                 read += 1
                 if where.delivery != read:
                     raise Unavailable(f"the connection was interrupted while {stream} was read: try again")
-                yield Entry(subject=message.subject, data=message.data, seq=where.seq, at=where.at)
+                yield Entry(subject=spoken(message.subject), data=message.data, seq=where.seq, at=where.at)
             left -= len(messages)
     finally:
         await pull.close()

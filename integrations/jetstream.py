@@ -10,7 +10,7 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from core.errors import MiddlewatchError
@@ -64,6 +64,11 @@ async def api(connection: Connection, what: str, body: Any = None) -> dict[str, 
     if error := answer.get("error"):
         raise ApiError(what, int(error.get("err_code", 0)), str(error.get("description", "")))
     return answer
+
+
+def asked_for(subjects: Sequence[str]) -> dict[str, Any]:
+    """The part of a consumer's configuration that names what it is given."""
+    return {"filter_subject": subjects[0]} if len(subjects) == 1 else {"filter_subjects": list(subjects)}
 
 
 async def make_consumer(connection: Connection, stream: str, **config: Any) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The views, in Redis (or Valkey). The only home of `redis`.
 
 `async with RedisViews(url) as views:` gives `views.incidents`, `.telemetry`, `.changes`, `.lineage`, `.nonces`,
-`.cards`, `.silences`, `.flags`: the ports of `core.ports` of the same names. One server (or a primary with replicas);
-a sharded cluster is not supported, because one change touches several keys at once.
+`.cards`, `.silences`, `.flags`, `.snapshots`: the ports of `core.ports` of the same names. One server (or a primary
+with replicas); a sharded cluster is not supported, because one change touches several keys at once.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from core.errors import MiddlewatchError, Unavailable
 from core.settings import Secret
 from integrations.view_of_incidents import IncidentView
 from integrations.view_of_people import CardView, FlagView, NonceView, SilenceView
+from integrations.view_of_snapshots import SnapshotView
 from integrations.view_of_telemetry import ChangeView, LineageView, TelemetryView
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class RedisViews:
         self.cards = CardView(self.store, PREFIX)
         self.silences = SilenceView(self.store, PREFIX)
         self.flags = FlagView(self.store, PREFIX)
+        self.snapshots = SnapshotView(self.store, PREFIX)
 
     async def __aenter__(self) -> Self:
         await self.store.open()

@@ -1,7 +1,8 @@
 """From the bytes of one message to events: tolerant of producers, strict about each event, pure.
 
-One message may hold one JSON object, a JSON array, NDJSON, or the same in msgpack, told apart by its Content-Type or
-its first byte. An event that cannot be read is set aside alone, with its reason; the rest of the message goes on.
+One message may hold one JSON object, a JSON array, NDJSON, the same in msgpack, or an Arrow IPC stream, told apart by
+its Content-Type or (but for Arrow) its first byte. An event that cannot be read is set aside alone, with its reason;
+the rest of the message goes on.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from core.events import (
     AlertResolved,
     ChangeRecorded,
     DeadLetter,
+    Detected,
     InferenceServed,
     LabelArrived,
     WindowClosed,
@@ -28,12 +30,16 @@ from core.events import (
     token,
 )
 from core.incidents import IncidentChanged
+from integrations import arrow
+from integrations.arrow import ARROW
 from integrations.plain import visible
+from integrations.streams import spoken
 
 JSON, NDJSON, MSGPACK = "application/json", "application/x-ndjson", "application/msgpack"
 
 _LINES = {NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines"}
 _PACKED = {MSGPACK, "application/x-msgpack", "application/vnd.msgpack"}
+_ARROW = {ARROW, "application/vnd.apache.arrow", "application/x-arrow"}
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _PAYLOAD_SHOWN, _REASON_SHOWN = 4_000, 500
 _PLACE = re.compile(r" - at `\$([^`]+)`$")
@@ -48,6 +54,7 @@ PRODUCED: dict[str, Any] = {
 
 OURS: dict[str, Any] = {
     "window": WindowClosed,
+    "detection": Detected,
     "alert.fired": AlertFired,
     "alert.resolved": AlertResolved,
     "incident": IncidentChanged,
@@ -115,7 +122,7 @@ def delivered(
     subject: str, payload: bytes, content_type: str = "", *, seq: int = 0, at: float = 0.0, decode: Decode | None = None
 ) -> tuple[Delivered, list[Bad]]:
     """One stored message, decoded, and what in it could not be read. Never raises for anything a producer may send."""
-    tenant = model = ""
+    subject, tenant, model = spoken(subject), "", ""
     try:
         if family(subject) in PRODUCED:
             tenant, model = address(subject)
@@ -139,6 +146,16 @@ def _decoder_of(name: str) -> Decode:
     return _EventDecoder(kind)
 
 
+def said_type(content_type: str) -> str:
+    """The media type that a producer named, without its parameters: `application/json`."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def is_arrow(content_type: str) -> bool:
+    """Whether a message of this Content-Type holds an Arrow IPC stream."""
+    return said_type(content_type) in _ARROW
+
+
 class _EventDecoder:
     def __init__(self, kind: Any):
         self._kind = kind
@@ -147,13 +164,16 @@ class _EventDecoder:
             f"; `python -m bot schema {name}` prints what is expected" if name != "dict" else
             "; an OpenLineage RunEvent is one JSON object, see openlineage.io"
         )  # fmt: skip
+        self._kinds = {field.encode_name for field in msgspec.structs.fields(kind)} if name != "dict" else set()
         self._json = msgspec.json.Decoder(kind)
         self._json_many = msgspec.json.Decoder(list[kind])
         self._packed = msgspec.msgpack.Decoder(kind)
         self._packed_many = msgspec.msgpack.Decoder(list[kind])
 
     def __call__(self, payload: bytes, content_type: str = "") -> Decoded:
-        said = content_type.partition(";")[0].strip().lower()
+        said = said_type(content_type)
+        if said in _ARROW:
+            return self._arrow(payload)
         body = payload if said in _PACKED else payload.strip()
         if not body:
             return Decoded(
@@ -190,6 +210,19 @@ class _EventDecoder:
             except _UNREADABLE:
                 pass  # the slow path says which line it is, and why
         return self._each([line for line in body.splitlines() if line.strip()], self._json)
+
+    def _arrow(self, payload: bytes) -> Decoded:
+        try:
+            rows = arrow.rows_of(payload, self._kinds)
+        except ValueError as error:
+            return Decoded([], [Bad(str(error), payload, 0)])
+        events, bad = [], []
+        for index, row in enumerate(rows):
+            try:
+                events.append(msgspec.convert(row, self._kind))
+            except _UNREADABLE as error:
+                bad.append(self._bad(error, arrow.shown(row), index))
+        return Decoded(events, bad)
 
     def _each(self, pieces: Iterable[Any], one: Any) -> Decoded:
         events, bad = [], []

@@ -37,8 +37,9 @@ async def run(args: argparse.Namespace) -> int:
 
 async def gathered(house: Any) -> dict[str, Any]:
     """{"models", "incidents" by state, "detect", "dead", "lag" by durable, "frozen"}."""
+    from core.detect import health
+
     depth = await house.bus.depth()
-    health = await house.views.flags.get_flag("health:detect")
     incidents = await house.views.incidents.all()
     lag = {
         durable: row["waiting"] + row["in_hand"]
@@ -48,7 +49,7 @@ async def gathered(house: Any) -> dict[str, Any]:
     return {
         "models": sorted(f"{tenant}/{model}" for tenant, model in await house.views.telemetry.models()),
         "incidents": dict(Counter(i.state for i in incidents)),
-        "detect": json.loads(health) if health else {"events": 0, "labels": 0, "event_time": 0.0, "at": 0.0},
+        "detect": await health(house.views.flags) or {"events": 0, "labels": 0, "event_time": 0.0, "at": 0.0},
         "dead": depth.get("DEAD", {}).get("messages", 0),
         "audit_entries": depth.get("INCIDENTS", {}).get("messages", 0),
         "lag": lag,

@@ -1,39 +1,47 @@
-"""Detect: inference events and labels in, closed windows and alerts out."""
+"""Detect: inference events and labels in, closed windows and detections out; detections in, alerts out.
+
+Any number of processes share the partitions; one of them, whichever reads the detections, decides what is told.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bot.compose.ground import ROOT, Ground, Work
+from bot.compose.world import keep_world, world_of
 from core.alerting import rules_of
-from core.detect import Detect
-from core.errors import PolicyError, Unavailable
+from core.alerts import Alerts
+from core.detect import PARTITIONS, Columns, Detect
+from core.errors import Conflict, PolicyError, Unavailable
 from core.policy import DEFAULT, Policy, line_of
 from core.settings import Settings
-from core.watcher import Watcher, World
+from core.watcher import Watcher
 from integrations.nats import Route
+from integrations.partitions import Claim, Taken
+from integrations.wire import Bad, Decoded, decoder, is_arrow
 
 log = logging.getLogger("middlewatch")
 
 SNAPSHOT_SECONDS = 1.0
-WORLD_SECONDS = 3.0
+SNAPSHOT_SHARE = 0.1
+"""At most this part of the time goes into snapshots: where they take long they are made less often."""
 LOOK_SECONDS = 0.02
 QUIET_LOOKS = 5
 """So many looks in a row that found nothing waiting mean that nothing older will come."""
+STREAMS = (("INFERENCE", "inference.>"), ("LABELS", "label.>"))
 
 
 async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work]:
-    from core.watcher import Watcher
     from detectors.monitor import Monitor
     from detectors.warm import warm
 
-    policy, views, world = house.policy, house.views, World()
+    policy, world = house.policy, world_of(house.policy)
     _known_detectors(policy, house.settings)
     await asyncio.to_thread(warm)
 
@@ -42,15 +50,28 @@ async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work
         return ROOT / named if named else None
 
     def watcher() -> Watcher:
-        monitor = Monitor(policy.detection, baseline, policy.rules)
-        return Watcher(monitor, policy, rules_of(policy.alerting, policy.detection), world, time.time)
+        return Watcher(Monitor(policy.detection, baseline, policy.rules, share=PARTITIONS))
 
-    async def on_change(message: Any) -> None:
-        world.heard(message.tenant, message.events)
+    detecting = Detecting(house, watcher, asyncio.Semaphore(1))
+    sharing = house.bus.work("detect-inference", "inference.>", PARTITIONS, detecting.partition)
+    rules = rules_of(policy.alerting, policy.detection)
+    alerts = Alerts(house.bus, house.views.snapshots, house.views.flags, policy, rules, world)
+    return [], [sharing, _alerting(house, alerts), keep_world(house, world)]
 
-    detect = Detect(watcher, house.bus, views.telemetry, views.flags)
-    routes = [Route(durable="detect-changes", subject="change.>", handler=on_change)]
-    return routes, [_detecting(house, detect), _world(house, world)]
+
+def read(payload: bytes, content_type: str = "") -> Decoded:
+    """Served predictions of one message: those in Arrow stay in columns, which is what makes them fast."""
+    if not is_arrow(content_type):
+        return decoder("inference.>")(payload, content_type)
+    from detectors.columnar import rows_of_arrow
+    from integrations.arrow import shown
+
+    try:
+        parts, spoilt = rows_of_arrow(payload)
+    except (ValueError, TypeError, OverflowError) as error:
+        return Decoded([], [Bad(f"the Arrow batch cannot be read: {error}"[:500], payload, 0)])
+    bad = [Bad(why, shown(row), index) for index, why, row in spoilt]
+    return Decoded([Columns(version, rows) for version, rows in parts], bad)
 
 
 def _known_detectors(policy: Policy, settings: Settings) -> None:
@@ -64,41 +85,56 @@ def _known_detectors(policy: Policy, settings: Settings) -> None:
             raise PolicyError(f"{path}:{line}: no detector {name!r}: there are {', '.join(sorted(names()))}")
 
 
-async def _world(house: Ground, world: Any) -> None:
-    """What the pipeline may know, looked up every few seconds: silences that people set, upstreams from the lineage."""
-    while True:
-        try:
-            world.silences = await house.views.silences.silences(time.time())
-            models = await house.views.telemetry.models()
-            graphs = {tenant: await house.lineage.of(tenant) for tenant in {t for t, _ in models}}
-            world.upstream = {
-                tenant: {m: [n["id"] for n in graph.upstream(m)] for t, m in models if t == tenant}
-                for tenant, graph in graphs.items()
-                if graph is not None
-            }
-        except Unavailable as away:
-            log.warning("silences and lineage as last known: %s", away)
-        await asyncio.sleep(WORLD_SECONDS)
+@dataclass
+class Detecting:
+    """Works on partitions. `cpu` is shared by all of this process."""
 
+    house: Ground
+    watcher: Callable[[], Watcher]
+    cpu: asyncio.Semaphore
 
-async def _detecting(house: Ground, detect: Detect) -> None:
-    """Read on from the snapshot; after an outage start again from it, because what was said must be said completely."""
-    while True:
-        await house.bus.feed(durable="detect-inference", subject="inference.>").until_free()
-        position = await detect.restore()
+    async def partition(self, claim: Claim) -> None:
+        """Read on from the partition's snapshot until cancelled; then store where it stands. Ends with Taken when
+        another process works on it now. After an outage it starts again from the snapshot, because what was said must
+        be said completely."""
+        views = self.house.views
+        while True:
+            taken = False
+            try:
+                epoch = await views.snapshots.claim(f"detect:{claim.partition}")
+                detect = Detect(
+                    self.watcher, self.house.bus, views.telemetry, views.flags, views.snapshots,
+                    partition=claim.partition, epoch=epoch, cpu=self.cpu,
+                )  # fmt: skip
+                await detect.restore()
+                await self._read_on(claim, detect)
+            except* (Taken, Conflict):
+                taken = True
+            except* Unavailable as outage:
+                log.warning("partition %d starts again from its snapshot: %s", claim.partition, outage.exceptions[0])
+            if taken:
+                raise Taken("another process works on it now")
+            await asyncio.sleep(1.0)
+
+    async def _read_on(self, claim: Claim, detect: Detect) -> None:
+        sequences = detect.position.sequences
         feeds = [
-            house.bus.feed(durable=f"detect-{name.lower()}", subject=subject, start=position.sequences.get(name, 0) + 1)
-            for name, subject in (("INFERENCE", "inference.>"), ("LABELS", "label.>"))
-        ]
+            self.house.bus.feed(
+                durable=f"detect-{subject.partition('.')[0]}-{claim.partition}", subject=subject, claim=claim,
+                start=sequences.get(name, 0) + 1, decode=read if name == "INFERENCE" else None,
+            )
+            for name, subject in STREAMS
+        ]  # fmt: skip
+        served, labels = feeds
         try:
+            await served.open()  # the partition is ours with this, or Taken
             async with asyncio.TaskGroup() as group:
-                served, labels = feeds
                 group.create_task(_reading(detect, served))
                 group.create_task(_reading(detect, labels, after=served))
                 group.create_task(_checkpoints(detect, feeds))
-        except* Unavailable as outage:
-            log.warning("detect starts again from its snapshot: %s", outage.exceptions[0])
-            await asyncio.sleep(1.0)
+        except asyncio.CancelledError:
+            await _stored(detect, feeds)
+            raise
         finally:
             for feed in feeds:
                 await feed.close()
@@ -124,12 +160,43 @@ async def _caught_up(detect: Detect, feed: Any, at: float) -> None:
 
 async def _checkpoints(detect: Detect, feeds: Sequence[Any]) -> None:
     stored: dict[str, int] = {}
+    clock = asyncio.get_running_loop().time
+    pause = SNAPSHOT_SECONDS
     while True:
-        await asyncio.sleep(SNAPSHOT_SECONDS)
+        await asyncio.sleep(pause)
+        begun = clock()
         async with detect.turn:
             await detect.tick()
-            if detect.position.sequences != stored:
-                stored = await detect.checkpoint()
-        for feed in feeds:
-            if feed.stream in stored:
-                await feed.ack(stored[feed.stream])
+        if detect.position.sequences != stored:
+            stored = await _stored(detect, feeds)
+        pause = max(SNAPSHOT_SECONDS, (clock() - begun) / SNAPSHOT_SHARE)
+
+
+async def _stored(detect: Detect, feeds: Sequence[Any]) -> dict[str, int]:
+    """Store the snapshot, then acknowledge what it holds; the sequences, none when it could not be stored."""
+    try:
+        stored = await detect.checkpoint()
+    except Unavailable as away:
+        log.warning("snapshot not stored, nothing is acknowledged: %s", away)
+        return {}
+    for feed in feeds:
+        if feed.stream in stored:
+            await feed.ack(stored[feed.stream])
+    return stored
+
+
+async def _alerting(house: Ground, alerts: Alerts) -> None:
+    """Be the one who reads the detections, or stand by; after an outage go on from the stored state."""
+    while True:
+        feed = house.bus.feed(durable="detect-alerts", subject="detection.>")
+        await feed.until_free()
+        feed = house.bus.feed(durable="detect-alerts", subject="detection.>", start=await alerts.restore() + 1)
+        try:
+            async for batch in feed:
+                await alerts.on_batch(batch)
+                await feed.ack(batch[-1].seq)
+        except (Unavailable, Conflict) as outage:
+            log.warning("alerts start again from their stored state: %s", outage)
+            await asyncio.sleep(1.0)
+        finally:
+            await feed.close()

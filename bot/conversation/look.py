@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import msgspec
-
 from bot import wording as say
 from bot.blocks import code, escape, link, name, number, span, sparkline, when
 from bot.commands import command
@@ -13,6 +11,7 @@ from bot.conversation import entities
 from bot.conversation.answer import Answer, Asked
 from bot.desk import Desk
 from bot.thread import line
+from core import detect
 from core.approval import expiry
 from core.errors import Refused
 from core.events import WindowClosed
@@ -59,9 +58,8 @@ def listed(incidents: list[Incident], desk: Desk) -> str:
 async def health(desk: Desk) -> str:
     """What Middlewatch knows of itself: how far detection is, what waits to be shown, the kill switch."""
     parts = []
-    raw = await desk.flags.get_flag("health:detect")
-    if raw:
-        seen = msgspec.json.decode(raw)
+    seen = await detect.health(desk.flags)
+    if seen:
         age = span(desk.now() - seen.get("at", 0.0))
         parts.append(f"{number(seen.get('events', 0))} events and {number(seen.get('labels', 0))} labels read")
         parts.append(f"up to {when(seen.get('event_time', 0.0))} event time, reported {age} ago")

@@ -13,8 +13,9 @@ from core.errors import Unavailable
 from core.events import subject_of
 from integrations.feed import Entry, Feed, read_stream
 from integrations.nats.client import NO_STORAGE, Connection, broker_on
+from integrations.partitions import Claim, Job, share_out
 from integrations.routes import Handling, Route
-from integrations.streams import STREAMS, Stream, faults, stream_of
+from integrations.streams import STREAMS, Stream, faults, spoken, stream_of
 from integrations.wire import JSON, Bad, Decode, dead_letter, encode
 
 if TYPE_CHECKING:
@@ -92,13 +93,14 @@ class Nats:
             log.warning("NATS at %s takes messages of at most %d bytes: set max_payload: 8MB there", self.shown, limit)
 
     async def _make_stream(self, stream: Stream) -> None:
-        from nats.js.api import StorageType, StreamConfig
+        from nats.js.api import StorageType, StreamConfig, SubjectTransform
         from nats.js.errors import APIError, NotFoundError
 
         wanted = StreamConfig(
             name=stream.name, subjects=[stream.subject], storage=StorageType.FILE, max_bytes=stream.max_bytes,
             max_age=stream.days * 86_400, duplicate_window=stream.duplicates, deny_delete=stream.append_only,
             deny_purge=stream.append_only, allow_direct=True,
+            subject_transform=SubjectTransform(**stream.transform) if stream.transform else None,
         )  # fmt: skip
         server = self.connection
         try:
@@ -112,6 +114,9 @@ class Nats:
                     f"the stream {stream.name} on {self.shown} was set up otherwise: {'; '.join(wrong)}. "
                     f"Correct it (`nats stream edit {stream.name}`), or give Middlewatch an account of its own"
                 )
+            if stream.transform and not found.subject_transform:  # of an earlier release: divided from now on
+                found.subject_transform = wanted.subject_transform
+                await server.retried(lambda: server.stream.update_stream(found))
         except APIError as error:
             raise Unavailable(f"the stream {stream.name} cannot be made on {self.shown}: {error.description}") from None
 
@@ -172,7 +177,7 @@ class Nats:
 
     async def set_aside(self, subject: str, bad: Bad, seq: int) -> None:
         """Keep what could not be read or handled on `dead.<subject>`, with its reason."""
-        await self.publish(dead_letter(subject, bad, seq=seq, now=time.time()))
+        await self.publish(dead_letter(spoken(subject), bad, seq=seq, now=time.time()))
 
     # reading
 
@@ -237,15 +242,21 @@ class Nats:
         return sorted(left)
 
     def feed(
-        self, *, durable: str, subject: str, start: int | None = None, batch: int = 1_000, decode: Decode | None = None
-    ) -> Feed:
+        self, *, durable: str, subject: str, start: int | None = None, batch: int = 1_000,
+        decode: Decode | None = None, claim: Claim | None = None,
+    ) -> Feed:  # fmt: skip
         """Ordered reading whose position the reader's own snapshot decides; see `integrations.feed.Feed`."""
         self._feeds = [feed for feed in self._feeds if not feed.closed]
         feed = Feed(
-            self.connection, self.set_aside, durable=durable, subject=subject, start=start, batch=batch, decode=decode
+            self.connection, self.set_aside, durable=durable, subject=subject, start=start, batch=batch, decode=decode,
+            claim=claim,
         )  # fmt: skip
         self._feeds.append(feed)
         return feed
+
+    async def work(self, durable: str, subject: str, partitions: int, job: Job) -> None:
+        """Run `job(claim)` for this process's share of the partitions; see `integrations.partitions`."""
+        await share_out(self.connection, durable, subject, partitions, job)
 
     def read(self, subject: str, start: int = 1) -> AsyncIterator[Entry]:
         """Every message on `subject` that is stored now, from sequence `start`, in order."""

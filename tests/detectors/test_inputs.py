@@ -60,7 +60,7 @@ def test_arrow_and_events_give_the_same_answers(known: bytes, nested: bool):
 def test_arrow_of_several_versions_is_parted(known: bytes):
     """Rows go to the version they name, in their order."""
     versions = ["1"] * 60 + ["2"] * 40
-    parts = dict(rows_of_arrow(arrow(table(100, 4), version=versions)))
+    parts = dict(rows_of_arrow(arrow(table(100, 4), version=versions))[0])
     assert {name: len(rows) for name, rows in parts.items()} == {"1": 60, "2": 40}
 
 
@@ -72,19 +72,27 @@ def test_bytes_that_are_no_arrow_are_refused(payload: bytes):
 
 
 def test_arrow_without_times_is_refused():
-    """No column `at`, or times that cannot be: the message names the remedy."""
+    """No column `at`: the message names it."""
     sink = pa.BufferOutputStream()
     batch = pa.RecordBatch.from_pydict({"x": pa.array([1.0])})
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
     with pytest.raises(ValueError, match="no column 'at'"):
         rows_of_arrow(sink.getvalue().to_pybytes())
-    batch = pa.RecordBatch.from_pydict({"at": pa.array([1.7e12])})
+
+
+def test_a_row_with_an_impossible_time_goes_alone():
+    """Null, NaN and milliseconds as seconds: such rows are named with their place and content, the others stay."""
     sink = pa.BufferOutputStream()
+    batch = pa.RecordBatch.from_pydict(
+        {"at": pa.array([1.7e9, None, 1.7e12, float("nan"), 1.8e9]), "x": pa.array(range(5))}
+    )
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
-    with pytest.raises(ValueError, match="outside 1970"):
-        rows_of_arrow(sink.getvalue().to_pybytes())
+    [(version, rows)], spoilt = rows_of_arrow(sink.getvalue().to_pybytes())
+    assert (version, rows.at.tolist(), rows.columns["feature:x"].tolist()) == ("", [1.7e9, 1.8e9], [0.0, 4.0])
+    assert [(place, row["x"]) for place, _, row in spoilt] == [(1, 1), (2, 2), (3, 3)]
+    assert all("outside 1970" in why for _, why, _ in spoilt)
 
 
 def words(rows: int, seed: int, low: int = 0) -> list[str]:

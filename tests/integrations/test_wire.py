@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime
 
 import msgspec
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.events import MAX_EVENT_BYTES, InferenceServed, content_id
+from core.events import MAX_EVENT_BYTES, InferenceServed, LabelArrived, content_id
 from integrations import wire
+from integrations.arrow import ARROW
 from integrations.streams import STREAMS, faults, stream_of
 from tests.integrations.events import alert
 
@@ -38,6 +41,35 @@ def test_every_format_gives_the_same_event(payload, content_type):
     events, bad = _read(payload, content_type)
     assert not bad
     assert events == [InferenceServed(**GOOD)]
+
+
+def _arrow(rows: list[dict]) -> bytes:
+    table = pa.Table.from_pylist(rows)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def test_arrow_rows_are_the_events_of_json():
+    """Columns that are no field are features; a time may be a timestamp; labels come in Arrow too."""
+    flat = {name: value for name, value in GOOD.items() if name != "features"} | {"x": 1}
+    assert _read(_arrow([flat]), ARROW).events == [InferenceServed(**GOOD)]
+    assert _read(_arrow([GOOD]), ARROW + "; codecs=lz4").events == [InferenceServed(**GOOD)]
+    noon = datetime(2026, 1, 2, 12, tzinfo=UTC)
+    label = {"id": "a", "at": noon, "label": True, "by": "ana"}
+    events, bad = wire.decoder("label.acme.fraud")(_arrow([label]), ARROW)
+    assert (events, bad) == ([LabelArrived(id="a", at=noon.timestamp(), label=True)], [])
+
+
+def test_one_bad_row_of_arrow_goes_alone():
+    """A row without an id or with an impossible time is set aside with its place; what is no Arrow at all is one."""
+    events, bad = _read(_arrow([GOOD, GOOD | {"id": None}, GOOD | {"at": 1e15}, GOOD | {"id": "d"}]), ARROW)
+    assert [e.id for e in events] == ["a", "d"]
+    assert [b.index for b in bad] == [1, 2]
+    assert "`id`" in bad[0].reason
+    assert "milliseconds" in bad[1].reason
+    assert "not an Arrow IPC stream" in _read(b"garbage", ARROW).bad[0].reason
 
 
 def test_lines_are_recognised_without_a_content_type():
@@ -123,7 +155,8 @@ def test_one_oversized_event_among_others_goes_alone():
 
 
 @given(
-    st.binary(max_size=300), st.sampled_from(["", "application/json", "application/x-ndjson", "application/msgpack"])
+    st.binary(max_size=300),
+    st.sampled_from(["", "application/json", "application/x-ndjson", "application/msgpack", ARROW]),
 )
 def test_any_bytes_are_answered_without_an_exception(payload, content_type):
     """Whatever arrives, decoding gives events and bad events, and never raises."""

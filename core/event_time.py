@@ -1,0 +1,77 @@
+"""Event time between events: what a model's clock would show now, so that silence can be told from a quiet tenant.
+
+Each tenant has one clock: the newest plausible event time that any of its models sent, running on with the wall clock.
+Each model has its own lag behind that clock. A model that is replayed three days behind the others is three days late
+to everything and silent to nobody; what counts as its silence is how far the clock moved since it was last heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+JUMP, CONFIRM = 86_400.0, 20
+"""An event this many seconds away from where event time should be does not move it; so many in a row do. One producer
+with a wrong clock must not close everybody's windows and end everybody's watch for silence."""
+
+
+class TenantClock(Struct):
+    """`here` is the newest event time believed; `strange` how many events in a row disagreed."""
+
+    here: float = 0.0
+    strange: int = 0
+
+
+class EventTime(Struct):
+    """The clocks of all tenants of one partition, and the lags of their models."""
+
+    tenants: dict[str, TenantClock] = {}
+    lags: dict[str, float] = {}
+    """tenant/model -> seconds behind its tenant's clock when it was last heard."""
+
+    @property
+    def newest(self) -> float:
+        """The newest of all tenants' event times; 0 before the first event."""
+        return max((clock.here for clock in self.tenants.values()), default=0.0)
+
+    def heard(self, tenant: str, model: str, times: Sequence[float], elapsed: float, newest: float) -> None:
+        """Events (one at least) of one model at these times, `elapsed` wall seconds after the last ones of anybody.
+
+        `newest` is the model's newest event time as its own watch believes it, 0 when it has none.
+        """
+        clock = self.tenants.setdefault(tenant, TenantClock())
+        before = clock.here
+        self._move(clock, times, elapsed)
+        if before and not before - JUMP <= clock.here <= before + elapsed + JUMP:
+            self._another_time(tenant, clock.here - before)
+        if newest:
+            self.lags[f"{tenant}/{model}"] = clock.here - newest
+
+    def _move(self, clock: TenantClock, times: Sequence[float], elapsed: float) -> None:
+        """Follow what is said, but no single clock that is far off."""
+        here, strange = clock.here, clock.strange
+        if here and here - JUMP <= min(times) and max(times) <= here + elapsed + JUMP:
+            clock.here, clock.strange = max(here, *times), 0
+            return
+        for at in times:
+            if not here or here - JUMP <= at <= here + elapsed + JUMP:
+                here, strange = max(here, at), 0
+            elif strange + 1 < CONFIRM:
+                strange += 1
+            else:
+                here, strange = at, 0
+        clock.here, clock.strange = here, strange
+
+    def _another_time(self, tenant: str, moved: float) -> None:
+        """The clock now follows a stream of another time (a replay began): that is nobody's silence."""
+        for name in self.lags:
+            if name.startswith(f"{tenant}/"):
+                self.lags[name] += moved
+
+    def reached(self, tenant: str, model: str, elapsed: float) -> float:
+        """The event time this model has reached, `elapsed` wall seconds after the last event of anybody."""
+        clock = self.tenants.get(tenant)
+        if clock is None:
+            return 0.0
+        return clock.here - self.lags.get(f"{tenant}/{model}", 0.0) + elapsed
