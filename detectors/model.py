@@ -231,6 +231,7 @@ class Model:
         version = self.versions.get(name)
         if version is None:
             return
+        self.changed = True
         version.reference = version.watch = version.segments = None
         version.errors = None
         self.learning, self.learning_rows, self.restless = [], 0, 0
