@@ -160,6 +160,7 @@ def cases(quick: bool) -> Iterable[Case]:
     yield from drift_cases.real_covariate(frame)
     yield from drift_cases.real_thin(frame)
     yield from drift_cases.injected(frame)
+    yield from drift_cases.real_season(frame)
     yield from drift_cases.stationary_real(frame)
     for kind in drift_cases.KINDS:
         for seed in range(2 if quick else 6):

@@ -260,6 +260,15 @@ def injected(frame: Any) -> Iterator[Case]:
         )
 
 
+def real_season(frame: Any) -> Iterator[Case]:
+    """The spring of 2013 behind a baseline of January and February, in real order: from April on it is warmer (1)."""
+    names = ["temp", "dewp", "humid", "wind_speed", "pressure", "distance", "hour", "carrier", "origin"]
+    known, live = frame[frame.month <= 2], frame[(frame.month >= 3) & (frame.month <= 6)]
+    march = int((live.month == 3).sum())
+    times = known["at"].to_numpy(float), live["at"].to_numpy(float)
+    yield Case("real season", "winter -> spring", _columns(known, names), _columns(live, names), march, *times, 60_000)
+
+
 def stationary_real(frame: Any) -> Iterator[Case]:
     """Real data without a change: shuffled populations, and March's flights in their order."""
     names = [

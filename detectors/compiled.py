@@ -71,6 +71,7 @@ class Compiled:
             np.int64
         )
         self.null = np.array([self.columns[i].bins.null for i in self.number], np.int64)
+        self.plain = np.array([c.family == "feature" for c in self.columns], bool)
         self.lattices = {i: np.array(c.lattice) for i, c in enumerate(self.columns) if c.family == "lattice"}
         self.derived = {d.signal: d for d in reference.derived}
         self.names = {c.signal for c in self.columns} | {d.source for d in reference.derived} | set(reference.left)

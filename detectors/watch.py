@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from core.findings import Detection
 from detectors import deploy, explain
+from detectors.beyond import beyond
 from detectors.compiled import GROUP, KINDS, Compiled
 from detectors.fault import Told
 from detectors.options import Options
@@ -146,6 +147,8 @@ class Watch:
             self.window_end = self.last_at = max(self.last_at, float(rows.at[start:end].max()))
             done += passed
             found += self._judge()
+            if 0 not in self.troubles:
+                found += self._read(beyond(self))
             found += self._read(self.readers.read(numbers[:, start:end], cell[start:end]))
             calms += self._calm(passed)
             found += self._worse()

@@ -9,7 +9,7 @@ import pytest
 from core.events import InferenceServed, LabelArrived
 from detectors.learn import learn
 from detectors.monitor import Monitor
-from detectors.rows import rows_of
+from detectors.rows import Rows, rows_of
 from tests.detectors.streams import START, detections, events, feed, labels_of, stationary
 
 
@@ -321,6 +321,20 @@ def test_a_refused_baseline_says_why(tmp_path):
         facts = monitor.on_inference("acme", "m", events(table(5, 1))).facts
         assert [f.name for f in facts] == ["baseline_refused"]
         assert words in facts[0].detail
+
+
+def test_a_season_beyond_the_baseline_is_told():
+    """Weather that changes every 1,000 rows: more of the same is quiet, a spring beyond all of winter is told."""
+    rng = np.random.default_rng(120)
+    weather = lambda spells, mean: np.repeat(rng.normal(mean, 1, spells), 1_000) + 0.1 * rng.normal(size=1_000 * spells)  # noqa: E731
+    rows = lambda x, start: Rows(at=start + 60.0 * np.arange(len(x)), ids=[""] * len(x), columns={"feature:t": x})  # noqa: E731
+    winter = rows(weather(40, 0), START - 40_000 * 60)
+    known = learn(winter, tenant="acme", model="m", version="1", source="test")
+    monitor = Monitor({}, lambda *_: known)
+    assert monitor.on_rows("acme", "m", "1", rows(weather(15, 0), START)).detections == []
+    found = monitor.on_rows("acme", "m", "1", rows(weather(10, 4), START + 15_000 * 60)).detections
+    assert [(d.signal, d.kind) for _, d in found] == [("feature:t", "data_drift")]
+    assert "outside the baseline's range" in found[0][1].detail
 
 
 def test_options_out_of_range_are_refused():
