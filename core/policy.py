@@ -110,7 +110,8 @@ class ModelRules(_Section, frozen=True, kw_only=True):
     """What policy knows of one model, `[models."tenant/model"]`; nothing here is required."""
 
     baseline: str = ""
-    """Parquet or CSV of training data, in event-time order."""
+    """Parquet, CSV or NDJSON of training data in event-time order, or an exported .baseline; `runs:/RUN/FILE` and
+    `models:/NAME/VERSION/FILE` lie in MLflow. `{model}` and `{version}` stand for those of the events."""
     owner: str = ""
     tier: str = ""
     importance: dict[str, float] = {}

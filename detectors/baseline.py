@@ -100,6 +100,8 @@ class Reference(Struct, kw_only=True):
     quiet: list[float] = []
     """Longest usual silence in seconds, per hour of day (24) or empty."""
     notes: list[str] = []
+    stamp: str = ""
+    """File, time and options it was learnt from: the same file need not be learnt twice."""
     left: list[str] = []
     """Features that are not watched, and that nobody need be told of: counters and dates."""
 

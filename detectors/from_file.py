@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from detectors.baseline import Column, ErrorReference, Reference, Unfit
+from detectors.baseline import Column, ErrorReference, Reference, Unfit, decode
 from detectors.bins import codes
 from detectors.labels import error_of, learn_errors, marked_rows, task_of, task_of_errors
 from detectors.learn import learn, learn_segments
@@ -21,6 +21,20 @@ MOST_ROWS = 200_000
 FEW_LABELS = 200
 
 
+EXPORTED = ".baseline"
+"""Ending of a file that holds an exported baseline (`baseline.encode`)."""
+
+
+def stamp(path: Path, options: Options) -> str:
+    """What tells one state of a file from another, with the options that matter to learning; "" for no file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    matter = [options.segments, options.segment_values, options.threshold, options.task, options.window_rows]
+    return f"{path} {found.st_mtime_ns} {found.st_size} {matter}"
+
+
 def reference(
     path: Path, tenant: str, model: str, version: str, options: Options, guess: bool = False, **named: str
 ) -> Reference:
@@ -29,6 +43,11 @@ def reference(
     `named` and `guess` as in `table.read`. Raises Unfit when the file cannot be read or cannot be a baseline, naming
     the file and the reason.
     """
+    if path.suffix == EXPORTED:
+        try:
+            return decode(path.read_bytes()).renamed(version)
+        except OSError as error:
+            raise Unfit(f"{path}: cannot be read: {error.strerror}; check the path") from None
     table = read(path, guess=guess, **named)
     if len(table.rows) > MOST_ROWS:
         table = table.take(slice(-MOST_ROWS, None))

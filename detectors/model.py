@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from core.errors import MiddlewatchError
 from core.events import InferenceServed, iso
 from detectors import first_window, flow, silence
 from detectors import labels as joining
-from detectors.baseline import Reference, Unfit
+from detectors.baseline import Reference
 from detectors.clock import Clock
 from detectors.compiled import Compiled
 from detectors.options import Options
@@ -189,16 +190,20 @@ class Model:
     def _found(self, name: str, reaction: Reaction) -> Reference | None:
         from detectors import baseline, from_file
 
-        source = self.find(self.tenant, self.model, name)
-        if source is None:
-            return None
         try:
-            if isinstance(source, Reference):
+            source = self.find(self.tenant, self.model, name)
+            if source is None or isinstance(source, Reference):
                 return source
             if isinstance(source, bytes):
                 return baseline.decode(source).renamed(name)
+            stamp = from_file.stamp(Path(source), self.options)
+            known = [self.reference, *(v.reference for v in self.versions.values())]
+            same = next((one for one in known if one is not None and stamp and one.stamp == stamp), None)
+            if same is not None:  # the file that another version was learnt from: learning it again takes seconds
+                return same
             found = from_file.reference(Path(source), self.tenant, self.model, name, self.options)
-        except Unfit as error:
+            found.stamp = stamp
+        except MiddlewatchError as error:
             reaction.facts.append(
                 Fact(name="baseline_refused", tenant=self.tenant, model=self.model, detail=str(error))
             )

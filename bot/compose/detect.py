@@ -10,10 +10,10 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from bot.compose.ground import ROOT, Ground, Work
+from bot.compose.baselines import finder
+from bot.compose.ground import Ground, Work
 from bot.compose.world import keep_world, world_of
 from core.alerting import rules_of
 from core.alerts import Alerts
@@ -45,9 +45,7 @@ async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work
     _known_detectors(policy, house.settings)
     await asyncio.to_thread(warm)
 
-    def baseline(tenant: str, model: str, version: str) -> Path | None:
-        named = policy.rules(tenant, model).baseline
-        return ROOT / named if named else None
+    baseline = finder(policy, house.settings)
 
     def watcher() -> Watcher:
         return Watcher(Monitor(policy.detection, baseline, policy.rules, share=PARTITIONS))

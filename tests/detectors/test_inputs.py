@@ -207,3 +207,49 @@ def test_a_version_can_be_given_a_baseline_of_its_own(known: bytes):
     again = feed(monitor, events(table(1_500, 21, shift=5.0), start=START + 24_000, first=400))
     assert [b.rows for r in again for b in r.baselines] == [600]
     assert detections(again) == []
+
+
+def test_a_file_is_learnt_once_for_all_versions(tmp_path, monkeypatch):
+    """The second version of a model begins with the reference of the first; a file that changed is learnt anew."""
+    from detectors import from_file
+
+    read: list[str] = []
+    learn_file = from_file.reference
+    monkeypatch.setattr(from_file, "reference", lambda *a, **k: read.append(a[3]) or learn_file(*a, **k))
+    path = tmp_path / "train.csv"
+    rng = np.random.default_rng(22)
+    path.write_text("x\n" + "\n".join(map(str, rng.normal(size=500))))
+    monitor, again = Monitor({}, lambda *_: path), Monitor({}, lambda *_: path)
+    for version in ("1", "2"):
+        feed(monitor, events({"x": rng.normal(size=50)}, version=version, first=100 * int(version)))
+    assert read == ["1"]
+    again.restore(monitor.snapshot())
+    feed(again, events({"x": rng.normal(size=50)}, version="3", first=300))
+    assert read == ["1"]
+    path.write_text("x\n" + "\n".join(map(str, rng.normal(size=600))))
+    feed(again, events({"x": rng.normal(size=50)}, version="4", first=400))
+    assert read == ["1", "4"]
+
+
+def test_an_exported_baseline_is_a_file_too(known: bytes, tmp_path):
+    """Policy may name an exported `.baseline`; a file that is none is refused with the reason."""
+    good, bad = tmp_path / "m.baseline", tmp_path / "bad.baseline"
+    good.write_bytes(known)
+    bad.write_bytes(b"nothing of the kind")
+    monitor = Monitor({}, lambda *_: good)
+    assert {d.signal for d in detections(feed(monitor, events(table(300, 23, shift=5.0))))} == {"feature:x"}
+    facts = Monitor({}, lambda *_: bad).on_inference("acme", "m", events(table(5, 1))).facts
+    assert [f.name for f in facts] == ["baseline_refused"]
+    assert "not an exported baseline" in facts[0].detail
+
+
+def test_a_source_that_fails_is_told_and_the_model_learns_from_its_events():
+    """MLflow away: the reason is a fact, and the first stable window becomes the baseline."""
+    from core.errors import Unavailable
+
+    def away(*_: str) -> None:
+        raise Unavailable("MLflow does not answer")
+
+    reactions = feed(Monitor({"baseline_rows": 300}, away), events(table(400, 24)))
+    assert [f.name for r in reactions for f in r.facts] == ["baseline_refused"]
+    assert [b.rows for r in reactions for b in r.baselines] == [300]
