@@ -10,17 +10,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agents import benign, cases, remedies, sanitise
+from agents import benign, cases, remedies, sanitise, weights
 from agents.cases import Case
-from agents.diagnose import Diagnosis, Typed, changed, diagnose, onset
+from agents.diagnose import Diagnosis, Typed, diagnose
 from agents.draft import short
 from agents.faults import CODES
+from agents.signs import changed, onset
 from agents.verdict import HEADLINES
 from core.policy import Policy, load
 
-VERSION = "cases-1"
-_BIAS, _SLOPE = -0.06, 0.87
-"""Platt scaling of the first cause's posterior, fitted on 460 simulated cases and checked on 200 others."""
 SHOWN = 10
 ON_PATH = 0.08
 """From this chance on a node is held to have been reached."""
@@ -79,14 +77,14 @@ def answer_of(case: Case, policy: Policy) -> dict[str, Any]:
     """The answer to a case that was read. Pure."""
     found = diagnose(case)
     best = found.causes[0].posterior if found.causes else 0.0
-    quiet = benign.probability(case, found.signs, [c.node for c in found.causes], best)
+    quiet, fitted = found.benign, weights.load()
     top = found.causes[0] if found.causes and quiet < benign.AT else None
     kind = next(iter(found.kinds), "unknown")
-    confidence = _calibrated(best) if top is not None else quiet
+    confidence = weights.calibrated(best if top is not None else quiet, fitted)
     change, sure = _change(case, found, top)
     sure_of_kind = found.kinds.get(kind, 0.0)
     actions = remedies.choose(kind, 1.0 if kind == "bad_model_version" else 0.0, policy) if top else ["notify"]
-    abstained = top is not None and confidence < policy.investigation.confidence
+    abstained = confidence < max(policy.investigation.confidence, fitted.threshold)
     return {
         "case": case.name,
         "causes": [_cause(case, c) for c in found.causes[:SHOWN]],
@@ -102,17 +100,12 @@ def answer_of(case: Case, policy: Policy) -> dict[str, Any]:
         "alternatives": actions[1:],
         "benign": round(quiet, 3),
         "confidence": round(confidence, 3),
-        "calibration": VERSION,
+        "calibration": fitted.version,
         "abstained": abstained,
         "headline": _headline(case, top, kind),
         "claims": _claims(case, found, top, change),
         "gaps": _gaps(case, found),
     }
-
-
-def _calibrated(posterior: float) -> float:
-    p = min(max(posterior, 1e-4), 1 - 1e-4)
-    return 1 / (1 + math.exp(-(_BIAS + _SLOPE * math.log(p / (1 - p)))))
 
 
 def _name(case: Case, node: str) -> str:
@@ -248,6 +241,8 @@ def _moved(case: Case, node: str, role: str, reading: Any, kind: str) -> dict[st
 
 def _gaps(case: Case, found: Diagnosis) -> list[dict[str, str]]:
     dark = sorted(_name(case, n) for n in case.nodes if n not in found.signs)
+    if not case.series:
+        return [{"what": "telemetry", "why": "no series was recorded"}]
     gaps = [{"what": f"{len(dark)} nodes", "why": f"no usable telemetry: {', '.join(dark[:5])}"}] if dark else []
     if not case.changes:
         gaps.append({"what": "changes", "why": "the change log is empty"})

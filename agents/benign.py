@@ -1,19 +1,17 @@
 """How likely it is that nothing is broken: a season, another mix of traffic, a planned change.
 
 What comes back or is planned moves many things a little, volumes among them, breaks nothing and hurts no label; a fault
-leaves a telling sign somewhere upstream. Logistic regression over these signs, fitted on simulated
-incidents and shifted so that one alert in five is benign, as in a channel that pages on everything.
+leaves a telling sign somewhere upstream. How much each counts is fitted (`weights`) on simulated incidents of which one
+in five is benign, as in a channel that pages on everything.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agents.cases import Case
-    from agents.diagnose import Sign
+    from agents.signs import Sign
 
 TELLING = frozenset(
     {
@@ -43,35 +41,24 @@ VOLUMES = frozenset({"rows", "traffic", "rows_in", "rows_out"})
 LEVELS = frozenset({"mean", "psi", "median"})
 HURT = frozenset({"quality", "calibration", "errors", "latency", "fallback", "staleness", "nulls", "business"})
 
-WEIGHTS = {
-    "bias": -1.6,
-    "telling": -0.5,
-    "volumes": 0.7,
-    "levels": 2.4,
-    "hurt": -1.8,
-    "decisions": 2.2,
-    "scores": 0.5,
-    "explained": -1.2,
-}
 AT = 0.5
 """From this probability on, "nothing is broken" is said first."""
 
 
-def probability(case: Case, signs: Mapping[str, Mapping[str, Sign]], upstream: Iterable[str], best: float) -> float:
-    """Chance that nothing is broken. `upstream`: the candidates' nodes; `best`: posterior of the likeliest cause."""
-    target = case.alert["node"]
-    role = next((s.role.name for s in case.series if s.node == target and s.metric == case.alert.get("metric")), "")
+def traits(
+    signs: Mapping[str, Mapping[str, Sign]], upstream: Iterable[str], target: str, alert: str
+) -> dict[str, float]:
+    """What speaks for and against a healthy world, by name. `upstream`: the candidates' nodes; `alert`: its role."""
     told = max((s.nats for n in {*upstream, target} for r, s in signs.get(n, {}).items() if r in TELLING), default=-1.0)
     moved = sum(s.nats > 0.5 for shown in signs.values() for r, s in shown.items() if r in VOLUMES)
     levels = sum(any(s.nats > 1 for r, s in shown.items() if r in LEVELS) for shown in signs.values())
-    values = {
-        "bias": 1.0,
+    return {
+        "always": 1.0,
         "telling": max(told, -1.0),
         "volumes": min(moved, 10) / 5,
         "levels": min(levels, 20) / 10,
-        "hurt": float(role in HURT),
-        "decisions": float(role == "action_rate"),
-        "scores": float(role in ("score_mean", "score_high", "psi")),
-        "explained": best,
+        "hurt": float(alert in HURT),
+        "decisions": float(alert == "action_rate"),
+        "scores": float(alert in ("score_mean", "score_high", "psi")),
+        "traffic": float(alert in ("traffic", "rows")),
     }
-    return 1 / (1 + math.exp(-sum(WEIGHTS[name] * value for name, value in values.items())))

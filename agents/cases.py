@@ -1,13 +1,16 @@
 """A recorded case, read from its folder: the visible part alone. The sealed truth (`case.toml`) is never opened here.
 
 The folder holds `alert.json`, `telemetry.jsonl` (series of numbers by node), `lineage.jsonl` (OpenLineage RunEvents),
-`changes.jsonl`, `schema.json` (what each metric means, in the tenant's own words) and perhaps `runbooks/`.
+`changes.jsonl`, `schema.json` (what each metric means, in the tenant's own words) and perhaps `runbooks/`. A `.jsonl`
+may be packed as `.jsonl.gz`.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
+import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +20,9 @@ import numpy as np
 from agents import sanitise
 from agents.metrics import Role, role_described
 from core.events import epoch
+
+MOST = 200_000_000
+"""Bytes that an unpacked file may have: a few kilobytes can be packed to unpack to any number."""
 
 
 class Series(NamedTuple):
@@ -64,9 +70,9 @@ def read(folder: Path) -> Case:
         if key not in alert:
             raise ValueError(f"{folder.name}/alert.json has no {key!r}: name the node that alerted and when")
     schema = _object(folder / "schema.json") if (folder / "schema.json").exists() else {}
-    nodes, edges = _lineage(_rows(folder / "lineage.jsonl"))
+    nodes, edges = _lineage(_rows(folder / "lineage.jsonl"), f"{folder.name}/lineage.jsonl")
     nodes.setdefault(alert["node"], {"name": str(alert["node"]), "kind": ""})
-    roles = _roles(schema)
+    roles = _roles(schema, f"{folder.name}/schema.json")
     series = _telemetry(folder / "telemetry.jsonl", nodes, roles)
     changes = [_change(row, folder, i) for i, row in enumerate(_rows(folder / "changes.jsonl"), 1)]
     return Case(folder.name, alert, _time(alert["ts"], folder, "alert.json"), nodes, edges, series,
@@ -87,10 +93,8 @@ def _object(path: Path) -> dict[str, Any]:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON-lines file; a missing file is an empty one (what is not known is not there)."""
-    if not path.exists():
-        return []
     found = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(_lines(path), 1):
         if not line.strip():
             continue
         try:
@@ -101,6 +105,25 @@ def _rows(path: Path) -> list[dict[str, Any]]:
             raise ValueError(f"{path.parent.name}/{path.name}:{number}: must be one JSON object")
         found.append(row)
     return found
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file or of its packed twin (`.gz`); none when there is neither."""
+    packed = path.with_name(path.name + ".gz")
+    try:
+        if path.exists():
+            return path.read_text("utf-8").splitlines()
+        if packed.exists():
+            with gzip.open(packed) as file:
+                text = file.read(MOST + 1)
+            if len(text) > MOST:
+                raise ValueError(f"{path.parent.name}/{packed.name} holds more than {MOST // 1_000_000} MB")
+            return text.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path.parent.name}/{path.name} is not UTF-8 text: {error.reason}") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path.parent.name}/{path.name} cannot be read: {error}") from None
+    return []
 
 
 def _time(value: Any, folder: Path, file: str) -> float:
@@ -121,35 +144,50 @@ def _change(row: dict[str, Any], folder: Path, number: int) -> dict[str, Any]:
     }
 
 
-def _lineage(events: list[dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], list[Edge]]:
+def _lineage(events: list[dict[str, Any]], where: str) -> tuple[dict[str, dict[str, Any]], list[Edge]]:
     """Nodes and edges. A node is known by the id in its `node` facet, else by its name. An event with outputs is a job
     between its inputs and its outputs; one without stands for what it consumes into (a model, a service)."""
     nodes: dict[str, dict[str, Any]] = {}
     ids: dict[str, str] = {}
-    for event in events:
-        for item in (event.get("job"), *(event.get("inputs") or ()), *(event.get("outputs") or ())):
-            told = ((item or {}).get("facets") or {}).get("node")
-            if told and "id" in told:
-                ids.setdefault(str(item["name"]), str(told["id"]))
-                nodes[str(told["id"])] = {"name": sanitise.name(item["name"]), **told}
     edges: dict[tuple[str, str], Edge] = {}
-    for event in events:
-        own = _node_of(event.get("job"), ids, nodes)
-        if own is None:
-            continue
-        for item in event.get("inputs") or ():
-            source = _node_of(item, ids, nodes)
-            told = (item.get("facets") or {}).get("edge") or {}
-            if source is not None and source != own:
-                importance = told.get("importance")
-                edges[source, own] = Edge(source, own, str(told.get("kind", "reads")),
-                                          None if importance is None else min(max(float(importance), 0.0), 1.0),
-                                          float(told.get("lag_s") or 0.0))  # fmt: skip
-        for item in event.get("outputs") or ():
-            sink = _node_of(item, ids, nodes)
-            if sink is not None and sink != own:
-                edges[own, sink] = Edge(own, sink, "writes", None, 0.0)
+    for read in (_names, _edges):
+        for number, event in enumerate(events, 1):
+            try:
+                read(event, ids, nodes, edges)
+            except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+                told = f"no {error.args[0]!r}" if isinstance(error, KeyError) else str(error)
+                raise ValueError(f"{where}:{number}: not an OpenLineage RunEvent as expected here: {told}") from None
     return nodes, list(edges.values())
+
+
+def _names(event: dict[str, Any], ids: dict[str, str], nodes: dict[str, dict[str, Any]], _: Any) -> None:
+    for item in (event.get("job"), *(event.get("inputs") or ()), *(event.get("outputs") or ())):
+        told = ((item or {}).get("facets") or {}).get("node")
+        if told and "id" in told:
+            ids.setdefault(str(item["name"]), str(told["id"]))
+            nodes[str(told["id"])] = {"name": sanitise.name(item["name"]), **told}
+
+
+def _edges(
+    event: dict[str, Any],
+    ids: dict[str, str],
+    nodes: dict[str, dict[str, Any]],
+    edges: dict[tuple[str, str], Edge],
+) -> None:
+    own = _node_of(event.get("job"), ids, nodes)
+    if own is None:
+        return
+    for item in event.get("inputs") or ():
+        source = _node_of(item, ids, nodes)
+        told = (item.get("facets") or {}).get("edge") or {}
+        if source is not None and source != own:
+            importance = told.get("importance")
+            share = None if importance is None else min(max(float(importance), 0.0), 1.0)
+            edges[source, own] = Edge(source, own, str(told.get("kind", "reads")), share, float(told.get("lag_s") or 0))
+    for item in event.get("outputs") or ():
+        sink = _node_of(item, ids, nodes)
+        if sink is not None and sink != own:
+            edges[own, sink] = Edge(own, sink, "writes", None, 0.0)
 
 
 def _node_of(item: Any, ids: dict[str, str], nodes: dict[str, dict[str, Any]]) -> str | None:
@@ -161,10 +199,15 @@ def _node_of(item: Any, ids: dict[str, str], nodes: dict[str, dict[str, Any]]) -
     return found
 
 
-def _roles(schema: dict[str, Any]) -> dict[tuple[str, str], Role]:
+def _roles(schema: dict[str, Any], where: str) -> dict[tuple[str, str], Role]:
     """(metric, node kind) -> role, from the tenant's own documentation of its metrics."""
     found: dict[tuple[str, str], Role] = {}
-    for row in schema.get("metrics") or ():
+    metrics = schema.get("metrics") or []
+    if not isinstance(metrics, list):
+        raise ValueError(f"{where}: `metrics` must be a list")
+    for row in metrics:
+        if not isinstance(row, dict) or not isinstance(row.get("of") or [], list):
+            raise ValueError(f"{where}: each of its `metrics` must be an object, with `of` a list of node kinds")
         name = str(row.get("name", ""))
         role = role_described(
             name, str(row.get("description", "")), str(row.get("worse", "")), str(row.get("unit", ""))

@@ -25,6 +25,7 @@ __all__ = ["Candidate", "Constants", "Factors", "Ranking", "rank", "weigh"]
 
 NO_FAULT = "no fault here"
 BENIGN = "benign"
+HUGE = 1e100
 
 
 class Factors(NamedTuple):
@@ -88,7 +89,7 @@ def rank(
     A fault can also sit on what a node delivers: its consumers then wait or fail though its own metrics are as ever. So
     each node is scored with its own metrics and, apart from that, by its connections alone.
     """
-    listed = [tuple(e) for e in edges]
+    listed, normal, abnormal = [tuple(e) for e in edges], _numbers(normal), _numbers(abnormal)
     nodes = sorted({*normal, *abnormal, *(n for e in listed for n in e[:2]), *([target] if target is not None else [])})
     start = first_anomaly(normal, abnormal, target, constants) if onset is None else onset
     measured = surprise(normal, abnormal, start, target, directions or {}, constants)
@@ -100,6 +101,14 @@ def rank(
     by_line = [*listed, *((_line(e[0]), *e[1:]) for e in listed)]
     apart = weigh(by_line, consumers | lines, target, constants=constants)
     return _joined(own, apart, set(lines), constants)
+
+
+def _numbers(table: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, dict[str, Any]]:
+    """The table as arrays within what can be computed with: infinite is merely very large, None is not seen."""
+    return {
+        node: {metric: np.clip(np.asarray(rows, float), -HUGE, HUGE) for metric, rows in metrics.items()}
+        for node, metrics in table.items()
+    }
 
 
 def _line(node: str) -> str:

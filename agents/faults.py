@@ -284,3 +284,29 @@ FAULTS: tuple[Fault, ...] = (
         -2.6,
     ),
 )
+
+EXPECTED: dict[str, tuple[str, ...]] = {
+    "sentinel_default": ("deployment", "flag", "configuration"),
+    "schema_change": ("schema", "data"),
+    "unit_change": ("data", "deployment"),
+    "logging_experiment": ("flag",),
+    "duplicate_events": ("configuration", "feature_job", "deployment"),
+    "partial_data": ("configuration", "feature_job"),
+    "category_encoding": ("data", "deployment", "schema"),
+    "stale_feature_job": ("configuration", "feature_job"),
+    "online_store_miss": ("configuration", "deployment", "flag"),
+    "training_serving_skew": ("deployment", "data"),
+    "feature_file_limit": ("configuration",),
+    "bad_model_version": ("deployment",),
+    "wrong_artefact": ("deployment", "configuration"),
+    "training_stopped": ("feature_job", "configuration"),
+    "threshold_change": ("flag", "deployment", "configuration"),
+    "runtime_regression": ("configuration", "deployment"),
+    "latency_fallback": ("configuration", "deployment"),
+    "mixed_rollout": ("deployment",),
+    "late_labels": ("feature_job", "configuration"),
+    "label_definition": ("data",),
+    "covariate_drift": ("flag",),
+    "monitor_fault": ("configuration", "flag", "deployment"),
+}
+"""The kinds of change that such a fault comes with, from the catalogue of incident types."""

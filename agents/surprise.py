@@ -120,11 +120,16 @@ def _rehearsed(history: Any, length: int, onset: int, sign: int, c: Constants) -
 
 
 def robust_scale(history: Any) -> tuple[float, float]:
-    """(location, scale) of finite values: median, and the largest of MAD, 5-95% range and 1% of the median."""
+    """(location, scale) of finite values: median, and the largest of MAD, 5-95% range and 1% of the median.
+
+    Whatever the unit: only a history of nothing but zeros has an absolute scale.
+    """
     location = float(np.median(history))
     mad = 1.4826 * float(np.median(np.abs(history - location)))
     low, high = np.quantile(history, (0.05, 0.95))
-    return location, max(mad, float(high - low) / 3.29, 0.01 * abs(location), 1e-9)
+    return location, max(
+        mad, float(high - low) / 3.29, 0.01 * abs(location), 1e-9 * (float(np.max(np.abs(history))) or 1.0)
+    )
 
 
 def deviations(history: Sequence[float], rows: Sequence[float], onset: int, sign: int) -> Any:

@@ -18,6 +18,7 @@ DESCRIPTION = """Draw an incident: a tenant with its lineage, telemetry, change 
   python -m bot simulate concept_drift --seed 7 --out DIR
   python -m bot simulate D3 --live           publish it: the real servers, every target, the incident that comes of it
   python -m bot simulate --list              the types: id, cause, where it begins
+  python -m bot simulate --library DIR       write the library of recorded cases again (138 of them)
   python -m bot simulate --self-test 40      is the simulator itself fit to score anyone? (1000 is the whole of it)
 
 The same type and seed give the same bytes. `python -m bot investigate --case DIR` answers the case."""
@@ -30,6 +31,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
     one.add_argument("--out", type=Path, metavar="DIR", help="the case folder to write (default var/cases/TYPE-SEED)")
     one.add_argument("--live", action="store_true", help="through the whole product instead of into a folder")
     one.add_argument("--list", action="store_true", help="list the types")
+    one.add_argument("--library", type=Path, metavar="DIR", help="write the library of recorded cases there")
     one.add_argument("--self-test", type=int, metavar="N", help="check the simulator on N episodes; exit 1 if it fails")
     one.add_argument("--json", action="store_true", help="say what came of it as JSON")
     one.set_defaults(run=run)
@@ -41,6 +43,12 @@ async def run(args: argparse.Namespace) -> int:
 
     if args.list:
         print("\n".join(_types()))
+        return 0
+    if args.library is not None:
+        from bot.progress import bar
+        from bot.simulator.library import write
+
+        print(f"{len(write(args.library, bar(sys.stderr)))} cases under {args.library}")
         return 0
     if args.self_test is not None:
         return _self_test(args.self_test, args.json)

@@ -14,9 +14,11 @@
     schema.json       the tenant's documentation of its metrics: name, of, unit, worse, per, description
     runbooks/         Markdown, only if the case has its own
 
-Nodes are named by id everywhere; their readable names are the names of jobs and datasets in the lineage.
+A .jsonl file may be packed as .jsonl.gz (`zcat` shows it). Nodes are named by id everywhere; their readable names are
+the names of jobs and datasets in the lineage.
 """
 
+import gzip
 import json
 import tomllib
 from datetime import UTC, datetime
@@ -33,10 +35,14 @@ _PRODUCER = "https://middlewatch.example/simulator"
 _RUN_EVENT = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
 
 
-def record(episode: Episode, folder: Path | str, budget: int = BUDGET) -> Path:
-    """Write an episode as a case folder (made if absent) of about `budget` bytes; the truth goes to case.toml alone."""
+def record(episode: Episode, folder: Path | str, budget: int = BUDGET, packed: bool = False) -> Path:
+    """Write an episode as a case folder (made if absent) of about `budget` bytes; the truth goes to case.toml alone.
+
+    `packed`: the .jsonl files are written as .jsonl.gz, a sixth of the size.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    _lines = _packed if packed else _plain
     case = case_of(episode.visible, budget)
     (folder / "alert.json").write_text(json.dumps(case.alert, indent=1) + "\n")
     (folder / "schema.json").write_text(json.dumps(case.schema, indent=None, separators=(",", ":")) + "\n")
@@ -71,8 +77,23 @@ def read_truth(folder: Path | str) -> dict:
     return tomllib.loads((Path(folder) / "case.toml").read_text())
 
 
-def _lines(path: Path, rows) -> None:
-    path.write_text("".join(json.dumps(row, separators=(",", ":"), ensure_ascii=False) + "\n" for row in rows))
+def _text(rows) -> str:
+    return "".join(json.dumps(row, separators=(",", ":"), ensure_ascii=False) + "\n" for row in rows)
+
+
+def _plain(path: Path, rows) -> None:
+    path.write_text(_text(rows))
+
+
+def _packed(path: Path, rows) -> None:
+    path.with_name(path.name + ".gz").write_bytes(gzip.compress(_text(rows).encode(), 9, mtime=0))
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a file, of its packed twin where there is one instead."""
+    twin = path.with_name(path.name + ".gz")
+    text = path.read_text() if path.exists() else gzip.decompress(twin.read_bytes()).decode()
+    return text.splitlines()
 
 
 def _json(path: Path, text: str, line: int):
@@ -86,7 +107,7 @@ def _json(path: Path, text: str, line: int):
 
 
 def _read(path: Path) -> list[dict]:
-    return [_json(path, text, number) for number, text in enumerate(path.read_text().splitlines(), 1) if text.strip()]
+    return [_json(path, text, number) for number, text in enumerate(lines_of(path), 1) if text.strip()]
 
 
 def _number(value: float) -> float | int:
