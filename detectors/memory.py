@@ -132,6 +132,7 @@ def freeze_version(version: Version) -> dict[str, Any]:
         "watch": None if version.watch is None else freeze_watch(version.watch),
         "segments": None if version.segments is None else freeze_segments(version.segments),
         "errors": None if version.errors is None else freeze_errors(version.errors),
+        "failures": None if version.failures is None else freeze_errors(version.failures),
     }  # fmt: skip
 
 
@@ -152,6 +153,8 @@ def thaw_version(model: Model, state: dict[str, Any], references: dict[str, Refe
             thaw_watch(version.segments.watches[name], watch)
     if state["errors"] is not None:
         version.errors = thaw_errors(model, state["errors"])
+    if state.get("failures") is not None:
+        version.failures = thaw_errors(model, state["failures"])
     return version
 
 

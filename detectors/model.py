@@ -11,7 +11,7 @@ import numpy as np
 
 from core.errors import MiddlewatchError
 from core.events import InferenceServed, iso
-from detectors import first_window, flow, silence
+from detectors import failures, first_window, flow, silence
 from detectors import labels as joining
 from detectors.baseline import Reference
 from detectors.clock import Clock
@@ -42,6 +42,7 @@ class Version:
         self.pending: list[InferenceServed] = []
         self.parts: list[Rows] = []
         self.errors: joining.ErrorWatch | None = None
+        self.failures: joining.ErrorWatch | None = None
         self.first_at = self.last_at = 0.0
         self.rows = 0
         self.away = 0
@@ -264,6 +265,7 @@ class Model:
             more, windows = version.segments.add(rows, version.watch)
             reaction.detections += [(self.key(version), detection) for detection in more]
             reaction.windows += [reaction.window(self, version, content, name) for name, content in windows]
+        failures.judge(self, version, rows, reaction)
         silence.broken(self, version, reaction)
         flow.frozen(self, version, reaction)
         self.flow.judge(self, version, reaction)

@@ -32,8 +32,11 @@ def metrics(
     """The metrics of one window of labelled rows, by the model's task; only those that can be computed.
 
     binary: accuracy, precision, recall, f1, auc, log_loss, brier, ctr; multiclass: accuracy, macro_f1,
-    precision:<class> and recall:<class> for the ten most frequent; regression: mae, rmse, mape, bias.
+    precision:<class>, recall:<class> and f1:<class> for the ten most frequent; regression: mae, rmse, mape, bias;
+    ranking: what binary has, and ndcg of the window as one list.
     """
+    if task == "ranking":
+        return {**_binary(scores, said, labels, threshold), **_ranked(scores, labels)}
     if task == "regression":
         return _numbers(scores, said, labels)
     if task == "multiclass" or any(s is not None for s in said):
@@ -56,6 +59,20 @@ def _numbers(scores: Sequence[Any], said: Sequence[Any], labels: Sequence[Any]) 
     if (np.abs(truth) > 1e-12).all():
         made["mape"] = float(np.abs(off / truth).mean())
     return made
+
+
+def _ranked(scores: Sequence[Any], labels: Sequence[Any]) -> dict[str, float]:
+    """Normalised discounted cumulative gain of the rows ordered by score; labels are grades, or clicked or not.
+
+    Source: Jarvelin and Kekalainen (2002), "Cumulated gain-based evaluation of IR techniques".
+    """
+    gain = np.array([float(v) if isinstance(v, int | float) else float(truth_of(v) == "true") for v in labels])
+    if any(s is None for s in scores) or not np.isfinite(gain).all() or gain.max(initial=0.0) <= 0:
+        return {}
+    order = np.argsort(-np.array(scores, dtype=np.float64), kind="stable")
+    worth = 1 / np.log2(np.arange(len(gain)) + 2)
+    best = np.sort(np.exp2(gain) - 1)[::-1]
+    return {"ndcg": float(((np.exp2(gain) - 1)[order] * worth).sum() / (best * worth).sum())}
 
 
 def _binary(scores: Sequence[Any], said: Sequence[Any], labels: Sequence[Any], threshold: float) -> dict[str, float]:
@@ -99,6 +116,7 @@ def _classes(said: list[str], truth: list[str]) -> dict[str, float]:
         scores.append(2 * hit / (told + count))
         if len(scores) <= CLASSES:
             made[f"recall:{name[:40]}"] = hit / count
+            made[f"f1:{name[:40]}"] = scores[-1]
             if told:
                 made[f"precision:{name[:40]}"] = hit / told
     made["macro_f1"] = float(np.mean(scores))

@@ -12,7 +12,7 @@ from detectors.columnar import rows_of_arrow
 from detectors.learn import learn
 from detectors.monitor import Monitor
 from detectors.rows import rows_of
-from tests.detectors.streams import START, detections, events, feed
+from tests.detectors.streams import START, ar1, detections, events, feed
 
 
 def table(rows: int, seed: int, shift: float = 0.0) -> dict[str, object]:
@@ -253,3 +253,75 @@ def test_a_source_that_fails_is_told_and_the_model_learns_from_its_events():
     reactions = feed(Monitor({"baseline_rows": 300}, away), events(table(400, 24)))
     assert [f.name for r in reactions for f in r.facts] == ["baseline_refused"]
     assert [b.rows for r in reactions for b in r.baselines] == [300]
+
+
+def test_a_burst_of_ten_times_the_rate_is_no_drift():
+    """Rows that wander by the minute come ten times as fast for a while: the same inputs, and nothing is told."""
+    wander = ar1(9_000, 25, phi=0.98)
+    made = {"x": wander, "y": np.random.default_rng(26).normal(size=9_000)}
+    monitor = Monitor({"baseline_rows": 4_000})
+    feed(monitor, events({n: v[:5_000] for n, v in made.items()}))
+    at = START + 5_000 * 60
+    slow = {n: np.repeat(v[5_000:5_300], 10) for n, v in made.items()}
+    slow["y"] = np.random.default_rng(27).normal(size=3_000)
+    assert detections(feed(monitor, events(slow, start=at, every=6.0, first=5_000))) == []
+    after = {n: v[5_300:7_000] for n, v in made.items()}
+    assert detections(feed(monitor, events(after, start=at + 18_000, first=8_000))) == []
+
+
+def test_booleans_spelt_as_text_are_booleans():
+    """True, "true", "Yes" and 1 are one thing: a producer that changes the spelling is not told."""
+    rng = np.random.default_rng(28)
+    monitor = Monitor({"baseline_rows": 1_000})
+    feed(monitor, events({"paid": [bool(v) for v in rng.random(1_200) < 0.4]}))
+    for n, spelt in enumerate([("true", "false"), ("Yes", "No"), (1, 0), ("True", "False")]):
+        some = [spelt[0] if v else spelt[1] for v in rng.random(400) < 0.4]
+        found = detections(
+            feed(monitor, events({"paid": some}, start=START + 72_000 + n * 24_000, first=1_200 + 400 * n))
+        )
+        assert found == []
+
+
+def test_integers_beyond_a_float_are_numbers():
+    """Ids of 64 bits and numbers no float can hold: learnt, watched, sent on; more of the same is quiet."""
+    rng = np.random.default_rng(29)
+    big = lambda rows: [int(v) * 2**10 for v in rng.integers(2**52, 2**53, rows)]  # noqa: E731
+    monitor = Monitor({"baseline_rows": 1_000})
+    feed(monitor, events({"id": big(1_200)}))
+    assert detections(feed(monitor, events({"id": big(800)}, start=START + 72_000, first=1_200))) == []
+    huge = events({"id": [10**400 if i % 2 else v for i, v in enumerate(big(400))]}, start=START + 120_000, first=2_000)
+    reactions = feed(monitor, huge)
+    msgspec.json.encode(reactions)
+    assert {d.signal for d in detections(reactions)} == {"feature:id"}
+
+
+def test_an_explosion_of_categories_is_told_and_costs_nothing():
+    """A category that turns into ids of its own is told as unseen values; the state does not grow with them."""
+    rng = np.random.default_rng(30)
+    monitor = Monitor({"baseline_rows": 1_000})
+    feed(monitor, events({"shop": rng.choice([f"s{i}" for i in range(40)], 1_500).tolist()}))
+    size = len(monitor.snapshot())
+    flood = events({"shop": [f"u{v}" for v in rng.integers(0, 10**9, 3_000)]}, start=START + 90_000, first=1_500)
+    assert {d.signal for d in detections(feed(monitor, flood))} == {"unseen:shop"}
+    assert len(monitor.snapshot()) < size + 150_000
+
+
+def test_rare_values_that_keep_coming_are_no_fault():
+    """A category with a long tail always brings new values: as many as the baseline says are no news."""
+    rng = np.random.default_rng(31)
+    tail = lambda rows: [f"m{v}" for v in rng.zipf(1.4, rows) % 5_000]  # noqa: E731
+    monitor = Monitor()
+    feed(monitor, events({"merchant": tail(2_000)}))
+    assert detections(feed(monitor, events({"merchant": tail(6_000)}, start=START + 120_000, first=2_000))) == []
+
+
+def test_a_counter_is_not_watched_and_it_is_said():
+    """A number that only ever rises would always be new: it is left out, and the rest is watched."""
+    rng = np.random.default_rng(32)
+    made = rows_of(events({"serial": np.arange(2_000.0), "x": rng.normal(size=2_000)}, start=START - 120_000))
+    known = learn(made, tenant="acme", model="m", version="1", source="test")
+    assert any("feature:serial only rises" in note for note in known.notes)
+    monitor = Monitor({}, lambda *_: known)
+    reactions = feed(monitor, events({"serial": np.arange(2_000.0, 4_000.0), "x": rng.normal(size=2_000)}))
+    assert detections(reactions) == []
+    assert [f for r in reactions for f in r.facts] == []

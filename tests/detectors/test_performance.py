@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -36,6 +37,27 @@ def test_multiclass_and_regression_metrics():
     assert (found["recall:c"], found["precision:a"]) == (0.5, 0.5)
     found = metrics("regression", [None] * 2, [3.0, 5.0], [2.0, 10.0], 0.5)
     assert (found["mae"], found["bias"], found["mape"]) == (3.0, -2.0, 0.5)
+
+
+def test_ranking_metrics_agree_with_scikit_learn():
+    """NDCG of graded relevance; the share clicked beside it."""
+    from sklearn.metrics import ndcg_score
+
+    rng = np.random.default_rng(8)
+    grades, scores = rng.integers(0, 4, 200), rng.permutation(200) / 200
+    found = metrics("ranking", scores.tolist(), [None] * 200, grades.tolist(), 0.5)
+    assert found["ndcg"] == pytest.approx(ndcg_score([np.exp2(grades) - 1], [scores]))
+    assert "ctr" in found
+
+
+def test_f1_of_each_class_agrees_with_scikit_learn():
+    """The ten most frequent classes have precision, recall and F1 of their own."""
+    from sklearn.metrics import f1_score
+
+    rng = np.random.default_rng(9)
+    truth, said = rng.choice(list("abc"), 300).tolist(), rng.choice(list("abc"), 300).tolist()
+    found = metrics("multiclass", [None] * 300, said, truth, 0.5)
+    assert [found[f"f1:{c}"] for c in "abc"] == pytest.approx(f1_score(truth, said, average=None).tolist())
 
 
 def test_ties_count_half_in_auc():
@@ -145,3 +167,24 @@ def test_labels_of_no_use_do_no_harm():
     odd = [LabelArrived(id=e.id, at=e.at, label="maybe" if i % 2 else 101.5) for i, e in enumerate(served)]
     monitor.on_labels("acme", "m", odd)
     assert monitor.models[("acme", "m")].versions["1"].errors.task == "regression"
+
+
+def test_failing_requests_are_told_and_their_end():
+    """Three requests in a hundred fail as ever; when a new version fails on a third of them it is told, once."""
+    rng = np.random.default_rng(7)
+
+    def served(rows: int, share: float, version: str, first: int) -> list:
+        plain = events({"x": rng.normal(size=rows)}, start=START + 60 * first, version=version, first=first)
+        return [msgspec.structs.replace(e, error=bool(rng.random() < share)) for e in plain]
+
+    monitor = Monitor({"baseline_rows": 400})
+    assert detections(feed(monitor, served(3_000, 0.03, "1", 0))) == []
+    told = detections(feed(monitor, served(400, 0.33, "2", 3_000)))
+    assert [(d.signal, d.kind) for d in told] == [("failures", "quality")]
+    assert told[0].row < 100
+    calm = feed(monitor, served(1_500, 0.03, "2", 3_400))
+    assert [c.signals for r in calm for _, c in r.calms] == [["failures"]]
+    again = Monitor({"baseline_rows": 400})
+    again.restore(monitor.snapshot())
+    more = served(200, 0.5, "2", 4_900)
+    assert msgspec.json.encode(feed(again, more)) == msgspec.json.encode(feed(monitor, more))
