@@ -128,7 +128,7 @@ async def test_a_model_that_is_away_is_replaced_by_intent():
     class Away:
         name = "away"
 
-        async def fill(self, system, user, schema, *, timeout):
+        async def choose(self, system, user, tools, *, timeout):
             raise Unavailable("no")
 
     assert (await understand(Desk(llm=Away()), "what changed around flight-delay", None)).text == "changes flight-delay"
