@@ -92,6 +92,7 @@ def card(
         fields(_fields(incident)),
         picture(shown.file, shown.alt) if shown else None,
         section(_cause(incident)),
+        context(seen) if (seen := say.seen_before(h)) else None,
         context("Could not check: " + say.gaps(h)) if h and h.gaps else None,
         section(_next(incident, policy, now)),
         _buttons(incident, policy, now, values),

@@ -226,3 +226,16 @@ def gaps(h: Hypothesis) -> str:
 def cited(citations: Sequence[str], known: Sequence[str]) -> str:
     """` [E1][E3]`, citing only evidence that exists."""
     return "".join(f"[{c}]" for c in citations if c in known)
+
+
+def seen_before(h: Hypothesis | None) -> str:
+    """`Seen before on 12 Sep 2026 (inc_x): unit change; rollback, confirmed after 14 min [E5]`: the likeliest past
+    incident of the named cause (of any, where no cause is named); '' without one.
+    """
+    for e in h.evidence if h else ():
+        rows = e.result.get("incidents") if e.source == "history" else None
+        for row in rows if isinstance(rows, list) else ():
+            alike = h.abstained or h.cause is None or row.get("cause") == h.cause.type
+            if alike and row.get("cause") and row.get("line"):
+                return f"{escape(str(row['line']), 240)} [{e.id}]"
+    return ""

@@ -115,6 +115,8 @@ def explained(incident: Incident, desk: Desk) -> Answer:
             f"• {'ruled out: ' if c.role == 'ruled_out' else ''}{escape(c.text, 300)} {say.cited(c.citations, known)}"
             for c in claims
         )
+    if seen := say.seen_before(h):
+        cause += f"\n{seen}"
     expires = expiry(incident.plan, desk.policy) if incident.plan else None
     todo = f"*Now* {say.state_line(incident, desk.now(), expires)}"
     if incident.outcome:

@@ -18,7 +18,7 @@ from bot.message import smaller
 from bot.modals import dismiss, review, runbook, snooze, wrong
 from bot.thread import broadcast, note
 from bot.workspace.limits import check_blocks, check_view
-from core.findings import Claim, Gap, RunbookCitation
+from core.findings import Claim, Evidence, Gap, RunbookCitation
 from core.incidents import Incident
 from tests.bot import examples as x
 
@@ -261,3 +261,14 @@ def test_cutting_never_splits_an_entity(text: str, most: int):
     short = whole(escape(text, 300), most)
     assert len(short) <= most
     assert not re.search(r"&[a-z]*…?$", short.rstrip("…"))
+
+
+@pytest.mark.parametrize(("cause", "shown"), [("unit_change", True), ("late_labels", False)])
+def test_a_past_incident_of_the_named_cause_is_recalled(cause: str, shown: bool):
+    """How the last one like it ended stands under the cause, cited; a past incident of another cause does not."""
+    past = {"incident": "inc_0a11", "cause": cause, "line": "Seen before on 12 Sep 2026 (inc_0a11): <!channel>"}
+    found = Evidence(id="E9", source="history", title="Similar", query="similar", result={"incidents": [past]}, at=0.0)
+    about = x.hypothesis(evidence=[*x.evidence(), found])
+    incident = msgspec.structs.replace(x.diagnosed(), hypothesis=about)
+    text = str(drawn(incident).blocks)
+    assert ("Seen before on 12 Sep 2026 (inc_0a11): &lt;!channel&gt; [E9]" in text) is shown

@@ -331,3 +331,27 @@ def test_a_registry_joins_datasets_to_the_model_they_trained():
     assert graph.edge("warehouse/features#temp", "models:/prod/delay").importance == 0.4
     assert graph.edge("warehouse/features#wind", "models:/prod/delay").importance == 1.0
     assert graph.node("train/delay")["kind"] == "training_job"
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (1, 0, 1)])
+def test_of_contradictory_statements_the_newest_counts_whichever_is_heard_last(order):
+    """Owner and kind are those of the newer event, and edges that say both directions are one named knot, cut once."""
+
+    def said(minute, owner, kind, ins, outs):
+        facets = {"ownership": {"owners": [{"name": owner}]}, "tags": {"tags": [{"key": "kind", "value": kind}]}}
+        ends = {"a": {"namespace": "n", "name": "a", "facets": facets}, "b": {"namespace": "n", "name": "b"}}
+        return {
+            "eventTime": f"2026-01-01T00:0{minute}:00Z", "eventType": "COMPLETE", "run": {"runId": "r"},
+            "job": {"namespace": "n", "name": "j"},
+            "inputs": [ends[i] for i in ins], "outputs": [ends[o] for o in outs],
+        }  # fmt: skip
+
+    events = [said(1, "@old", "feature", "a", "b"), said(2, "@new", "model", "b", "a")]
+    graph = Lineage()
+    for at in order:
+        learn(graph, events[at])
+    assert (graph.node("n/a")["owner"], graph.node("n/a")["kind"]) == ("@new", "model")
+    assert graph.cycles() == [["n/a", "n/b", "n/j"]]
+    cut = graph.acyclic()
+    assert cut[0].cycles() == []
+    assert len(cut[1]) == 2
