@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from core.findings import Detection, MovedBin
 from core.statistics import shares
 from detectors import distances
+from detectors.arrays import QUIET
 from detectors.base import Finding
 from detectors.compiled import GROUP, KINDS
 from detectors.fault import MOST, Told, at_fault
@@ -44,6 +45,22 @@ def alarm(watch: Watch, group: int, total: float, limit: float) -> list[Told]:
         if one is not None:
             told.append(Told(detection=one, column=c, level=level, log_e=log_e))
     return at_fault(watch, told)[:MOST]
+
+
+def total(watch: Watch, group: int, without: list[int]) -> float:
+    """The group's total (`kernel.sum_evidence`) without some columns; 0 where no other column speaks at all."""
+    ref, state = watch.compiled.ref, watch.state
+    quality = group == 1
+    weight = np.where(quality | (ref.group == group), ref.special_weight if quality else ref.weight, 0.0)
+    weight[without] = 0.0
+    special = state.special[:2] if quality else state.special[2:]
+    if max(special[:, :, weight > 0].max(initial=QUIET), state.evidence[:, weight > 0].max(initial=QUIET)) < 1.0:
+        return 0.0
+    found = special.reshape(-1, len(weight))
+    if not quality:
+        found = np.vstack([found, state.evidence, state.jump])
+    spoken = np.where(found > QUIET, np.exp(np.minimum(found, 600.0)), 0.0)
+    return float(weight @ spoken.sum(axis=0))
 
 
 def reported(watch: Watch, column: int, name: str, finding: Finding) -> list[Told]:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from core.findings import Detection
+from detectors.relation import REACH
 
 if TYPE_CHECKING:
     from detectors.watch import Watch
@@ -37,6 +38,7 @@ def at_fault(watch: Watch, told: list[Told]) -> list[Told]:
             explained = shift[lead.column] * _share(watch, lead.column, other.column)
             if other is not lead and abs(shift[other.column] - explained) <= 0.5 * abs(shift[other.column]):
                 innocent.add(id(other))
+        innocent |= {id(t) for t in broken if _blamed(watch, t, told, shift[t.column])}
     first: dict[str, Told] = {}
     for one in sorted(told, key=lambda t: -t.log_e):
         if id(one) in innocent:
@@ -50,6 +52,33 @@ def at_fault(watch: Watch, told: list[Told]) -> list[Told]:
             )  # the plain signal's numbers, the relation's words
             known.column = one.column
     return list(first.values())
+
+
+def _blamed(watch: Watch, broken: Told, told: list[Told], shift: float) -> bool:
+    """Whether another feature that moved by itself explains most of a broken relation's shift."""
+    relation = watch.compiled.reference.relation
+    name = f"feature:{watch.compiled.columns[broken.column].signal.partition(':')[2]}"
+    weights = relation.weights[relation.named.index(name)]
+    for other in told:
+        signal = watch.compiled.columns[other.column].signal
+        if signal == name or signal not in relation.inputs:
+            continue
+        at = relation.inputs.index(signal)
+        recent = watch.state.means[:, other.column]
+        if np.isfinite(recent[-1]):
+            moved = np.clip((recent[-1] - relation.mean[at]) / max(relation.spread[at], 1e-12), -REACH, REACH)
+            if abs(shift - moved * weights[at]) <= 0.5 * abs(shift):
+                return True
+    return False
+
+
+def touched(watch: Watch, columns: list[int]) -> list[int]:
+    """These columns, and all relations when one of their features is an input of them: what they say is its doing."""
+    relation = watch.compiled.reference.relation
+    names = {f"feature:{watch.compiled.columns[c].signal.partition(':')[2]}" for c in columns}
+    if relation is None or names.isdisjoint(relation.inputs):
+        return columns
+    return [*columns, *(c for c, one in enumerate(watch.compiled.columns) if one.family == "relation")]
 
 
 def _merged(plain: Detection, relation: Detection) -> Detection:

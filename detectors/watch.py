@@ -15,13 +15,15 @@ from core.findings import Detection
 from detectors import deploy, explain
 from detectors.beyond import beyond
 from detectors.compiled import GROUP, KINDS, Compiled
-from detectors.fault import Told
+from detectors.fault import Told, touched
 from detectors.options import Options
 from detectors.readers import Found, Readers
 from detectors.rows import Rows, cells
 
 BLOCK = 25
 PAUSE = 3_600.0
+AGAIN = 16
+"""Blocks after which it is asked anew whether a trouble reached other signals, when the last answer was no."""
 MIN_CALM = 4
 """Level of the shortest window that is asked whether a trouble is over: 16 blocks, 400 rows."""
 
@@ -41,6 +43,8 @@ class Trouble(Struct, kw_only=True):
     columns: list[int] = []
     kinds: list[str] = []
     """Kinds of the detections told (nulls are `quality` even where the whole distribution gave the alarm)."""
+    asked: int = 0
+    """Row at which it was last asked whether the trouble has reached other signals."""
 
 
 class Calm(Struct, frozen=True, kw_only=True):
@@ -197,8 +201,11 @@ class Watch:
             found += self._tell(0, deploy.boundary(self))
         limit = self.limits()
         for group in range(4):
+            if group in self.troubles:
+                found += self._reached(group)
+                continue
             total = float(self.state.total[group])
-            if group in self.troubles or total < limit[group]:
+            if total < limit[group]:
                 continue
             told = self._tell(group, explain.alarm(self, group, total, float(limit[group])))
             if not told:
@@ -206,12 +213,32 @@ class Watch:
             found += told
         return found
 
+    def _reached(self, group: int) -> list[Detection]:
+        """Detections of signals that an open trouble had spared until now: by their own evidence, without its."""
+        trouble = self.troubles[group]
+        if self.row < trouble.asked + AGAIN * BLOCK:
+            return []
+        spoilt = touched(self, trouble.columns)
+        total = explain.total(self, group, spoilt)
+        if total < self.options.arl_blocks:
+            return []
+        trouble.asked = self.row
+        told = explain.alarm(self, group, total, self.options.arl_blocks)
+        return self._tell(group, [t for t in told if t.column not in spoilt])
+
     def _tell(self, group: int, told: list[Told]) -> list[Detection]:
         known = {signal for trouble in self.troubles.values() for signal in trouble.signals}
         told = [t for t in told if t.detection.signal not in known]
         if not told:
             return []
         level = max(MIN_CALM, max(t.level for t in told[:1]))
+        trouble = self.troubles.get(group)
+        if trouble is not None:
+            trouble.signals |= {t.detection.signal: t.detection.effect or 0.0 for t in told}
+            trouble.columns += [t.column for t in told]
+            trouble.kinds = sorted({*trouble.kinds, *(t.detection.kind for t in told)})
+            trouble.level, trouble.asked = max(trouble.level, level), 0
+            return [t.detection for t in told]
         self.troubles[group] = Trouble(
             kind=group, signals={t.detection.signal: t.detection.effect or 0.0 for t in told}, level=level,
             since=told[0].detection.at, row=self.row, columns=[t.column for t in told],

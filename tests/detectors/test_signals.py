@@ -185,3 +185,22 @@ def test_a_business_value_is_shown_and_watched():
     assert detections(calm) == []
     assert all(w.signals["quality:business"].value > 0 for r in calm for w in r.windows)
     assert {d.signal for d in detections(feed(monitor, made(400, 4, 2_000)))} == {"feature:loss"}
+
+
+def test_a_second_fault_is_told_while_the_first_lasts(calm: tuple[bytes, list[Any]]):
+    """A trouble that goes on does not hide another feature's: each is told once, dated where it began."""
+    monitor = Monitor()
+    monitor.restore(calm[0])
+    first, second = FAULTS["a number in another unit"][0], FAULTS["frozen"][0]
+
+    def both(one: dict[str, Any], rng: np.random.Generator) -> None:
+        first(one, rng)
+        second(one, rng)
+
+    begun = KNOWN + CALM
+    told = detections(feed(monitor, served(900, begun, 8, first)))
+    told += detections(feed(monitor, served(900, begun + 900, 9, both)))
+    assert [d.signal for d in told if d.kind == "data_drift"] == ["feature:amount", "feature:paid"]
+    began = {d.signal: d.onset_row for d in told}
+    assert began["feature:amount"] == pytest.approx(CALM, abs=50)
+    assert began["feature:paid"] == pytest.approx(CALM + 900, abs=50)
