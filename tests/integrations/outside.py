@@ -23,8 +23,8 @@ def address(server: TestServer) -> str:
 class Admin:
     """A model server's admin interface, as `integrations/webhook.py` documents it. `fail` answers come first."""
 
-    def __init__(self) -> None:
-        self.version, self.done, self.fail = "2", {}, []
+    def __init__(self, model: str = "fraud") -> None:
+        self.model, self.version, self.done, self.fail = model, "2", {}, []
         self.deployments: list[tuple[str, str]] = []
         self.seen: list[dict[str, str]] = []
         self.app = web.Application()
@@ -34,7 +34,7 @@ class Admin:
     async def on_show(self, request: web.Request) -> web.Response:
         if self.fail:
             return self.fail.pop(0)
-        if request.match_info["model"] != "fraud":
+        if request.match_info["model"] != self.model:
             return web.json_response({"error": {"code": "unknown", "message": "no such model"}}, status=404)
         versions = {"1": {"healthy": True}, "2": {"healthy": True}}
         return web.json_response({"current": self.version, "previous": "1", "in_flight": None, "versions": versions})
@@ -43,10 +43,12 @@ class Admin:
         self.seen.append(dict(request.headers))
         key, body = request.headers["Idempotency-Key"], await request.json()
         if key not in self.done:
-            if body.get("to") not in ("1", "2"):
-                return web.json_response({"error": {"message": f"no version {body.get('to')}"}}, status=409)
-            self.version = body["to"]
-            self.deployments.append((request.match_info["verb"], body["to"]))
+            verb = request.match_info["verb"]
+            if verb in ("deploy", "rollback"):
+                if body.get("to") not in ("1", "2"):
+                    return web.json_response({"error": {"message": f"no version {body.get('to')}"}}, status=409)
+                self.version = body["to"]
+            self.deployments.append((verb, body.get("to", "")))
             self.done[key] = {"current": self.version}
         if self.fail:
             return self.fail.pop(0)  # done, but the answer is lost
