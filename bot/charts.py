@@ -1,21 +1,20 @@
 """Pictures for cards and answers: reference against current, and a signal over time with what happened to it.
 
-Matplotlib draws without a display (Agg) and is imported at the first picture. Colours are Okabe and Ito's, told apart
-with any colour vision and repeated by line style and word; the paper is light with its own margin, so that it reads
-the same on a dark page. Methods return (PNG bytes, alternative text) and block: call them through `drawn`.
+Matplotlib draws without a display (Agg), in a process of its own (bot/painter.py). Colours are Okabe and Ito's, told
+apart with any colour vision and repeated by line style and word; the paper is light with its own margin, so that it
+reads the same on a dark page. Methods return (PNG bytes, alternative text) and block: call them through `drawn`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import io
-import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from bot.blocks import clean, number, utc
+from bot.painter import PAINTER
 from bot.wording import signal_plain
 from core.events import ChangeRecorded, WindowClosed
 from core.findings import Detection, Histogram
@@ -30,17 +29,10 @@ BLUE, ORANGE, GREEN, RED, INK, SOFT, PAPER = (
 WIDTH, DPI = 5.4, 210
 """Inches and dots per inch: 1,134 pixels wide, letters large enough for a phone, about 70 kB."""
 
-_one_at_a_time = threading.Lock()
-
 
 async def drawn(draw: Callable[..., tuple[bytes, str]], *arguments: Any) -> tuple[bytes, str]:
-    """Run a drawing method in a thread, one at a time: Matplotlib keeps global state."""
-
-    def work() -> tuple[bytes, str]:
-        with _one_at_a_time:
-            return draw(*arguments)
-
-    return await asyncio.to_thread(work)
+    """Run a drawing function where it holds nobody up."""
+    return await PAINTER.draw(draw, *arguments)
 
 
 class Pictures:

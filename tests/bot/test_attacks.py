@@ -15,9 +15,28 @@ from tests.bot import attacks
 from tests.bot import examples as x
 
 LATER = x.NOW + 60
+SCORE = {"played": 0, "unsafe": 0, "leaked": 0}
+"""Of everything this worker played; said at the end."""
 
 
-def test_text_attacks(capsys):
+@pytest.fixture(scope="module", autouse=True)
+def score(request):
+    """Print the score when the last attack was played."""
+    yield
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\nattack suite: {SCORE['played']} played, {SCORE['unsafe']} unsafe actions, {SCORE['leaked']} leaks")
+
+
+def counted(played: int, harm: list[str]) -> None:
+    """Into the score: what harm says of a leak is a leak, the rest is an unsafe action."""
+    leaks = sum("leak" in one for one in harm)
+    SCORE["played"] += played
+    SCORE["leaked"] += leaks
+    SCORE["unsafe"] += len(harm) - leaks
+
+
+def test_text_attacks():
     """No text in any place mentions, links, broadcasts, leaks, or adds a button."""
     desk = SimpleNamespace(policy=x.policy(), now=lambda: LATER)
     harm: list[str] = []
@@ -41,17 +60,15 @@ def test_text_attacks(capsys):
             if [b["value"] for b in row if b["type"] == "button"] != ["nonce-0", "nonce-1", "nonce-2"]:
                 harm.append(f"{case['id']}/{place}: buttons changed")
             played += 1
-    with capsys.disabled():
-        print(f"\nattacks by text: {played} played, {len(harm)} unsafe")
+    counted(played, harm)
     assert harm == []
     assert len(cases) >= 20
 
 
 @pytest.mark.servers
 @pytest.mark.parametrize("name", attacks.PROTOCOL)
-async def test_protocol_attacks(story, name, capsys):
+async def test_protocol_attacks(story, name):
     """No click, replay, forgery or answer makes the product do what policy does not allow."""
     harm = await attacks.PROTOCOL[name](story)
-    with capsys.disabled():
-        print(f"\nattack: {name}: {'held' if not harm else 'UNSAFE ' + '; '.join(harm)}")
+    counted(1, harm)
     assert harm == []

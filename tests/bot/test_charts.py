@@ -61,7 +61,7 @@ def test_many_levels_and_flat_series():
 
 
 async def test_drawing_leaves_the_loop_free():
-    """Pictures are drawn in a thread, one at a time."""
+    """Pictures are drawn in a process of its own, one at a time."""
     import asyncio
 
     several = await asyncio.gather(*(drawn(Pictures().series, "latency", x.windows()) for _ in range(3)))

@@ -213,11 +213,18 @@ function showModal(html) {
   const before = box.querySelector("form"), next = parsed(html).firstChild;
   const same = before && before.dataset.view === next.dataset.view;
   if (same && before.dataset.hash === next.dataset.hash) return;
-  if (same) { morph(before, next); return; }
+  if (same) {
+    morph(before, next);
+    // A dialog that opened light and is filled now: its first field waits for the hands.
+    if (document.activeElement === document.body || document.activeElement.matches("#modal, #modal [data-close]")) first(before)?.focus();
+    return;
+  }
   box.replaceChildren(next);
   if (!box.open) box.showModal();
-  (next.querySelector("[autofocus], .blocks textarea, .blocks input, .blocks select") ?? next.querySelector("footer .primary") ?? next.querySelector("[data-close]"))?.focus();
+  first(next)?.focus();
 }
+
+const first = (form) => form.querySelector("[autofocus], .blocks textarea, .blocks input, .blocks select") ?? form.querySelector("footer .primary") ?? form.querySelector("[data-close]");
 
 function closeView(everything) {
   const view = $("modal").querySelector("form")?.dataset.view;
