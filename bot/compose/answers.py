@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from bot.compose import outside
 from bot.compose.converse import slack_access
 from bot.compose.ground import Ground, ground
 from bot.compose.lineage import checked
@@ -45,11 +46,12 @@ def checks(settings: Settings, policy: Policy) -> dict[str, Callable[[], Awaitab
 
     async def books() -> str:
         from knowledge.lint import lint
+        from knowledge.runbooks import files
 
         found = await asyncio.to_thread(lint, [settings.runbooks])
         if found:
             raise Unavailable("; ".join(str(c) for c in found[:3]))
-        return f"{len(list(settings.runbooks.glob('**/*.md')))} in {settings.runbooks}, no complaints"
+        return f"{len(list(files(settings.runbooks)))} in {settings.runbooks}, no complaints"
 
     async def lineage() -> str:
         return await checked(settings)
@@ -59,9 +61,9 @@ def checks(settings: Settings, policy: Policy) -> dict[str, Callable[[], Awaitab
         return f"{', '.join(known)} configured" if known else "none: rollback proposals become tickets"
 
     async def model() -> str:
-        return (
-            f"{settings.llm_model} at {settings.llm_url}" if settings.llm_url else "no LLM_URL: rules write hypotheses"
-        )
+        if not settings.llm_url:
+            return "no LLM_URL: rules write hypotheses"
+        return f"{await outside.model(settings).ready()} at {settings.llm_url}"
 
     return {
         "policy": rules,

@@ -56,6 +56,14 @@ async def test_it_fills_a_form(opened):
     assert [m["role"] for m in model.asked[0]["messages"]] == ["system", "user"]
 
 
+async def test_it_says_which_model_answers(opened):
+    """The first model served, or the one that was named; a name that is not served is an error with the remedy."""
+    url = f"{await opened(Model().app)}/v1"
+    assert (await VLLM(url).ready(), await VLLM(url, "small").ready()) == ("small", "small")
+    with pytest.raises(Unavailable, match="serves small, not large; look at LLM_URL and LLM_MODEL"):
+        await VLLM(url, "large").ready()
+
+
 async def test_a_form_in_a_fence_is_read(opened):
     """Weak models put their JSON in a code fence; that is no reason to refuse it."""
     model = Model('```json\n{"headline": "h"}\n```')
