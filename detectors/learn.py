@@ -13,6 +13,7 @@ from detectors import bins as bin_maker
 from detectors import dispersion, lattice, season
 from detectors.baseline import Column, Reference, Unfit, reference_id
 from detectors.bins import Bins
+from detectors.calendar import says_the_time
 from detectors.derived import Derived, derive, learn_derived
 from detectors.relation import learn_relation, residuals
 from detectors.rows import Coded, Rows, cells
@@ -22,6 +23,8 @@ from detectors.summary import level_summary, number_summary
 from detectors.trial import made_quiet
 
 BLOCK = 25
+COUNTS = "only rises or only falls (a counter, a date, the order of the rows)"
+TELLS = "says what time it is, and the baseline is too short to know all times"
 SEGMENT_ROWS = 500
 """A segment with fewer rows in the reference is not watched apart."""
 
@@ -36,7 +39,10 @@ def learn(rows: Rows, *, tenant: str, model: str, version: str, source: str, lea
         order = np.argsort(at, kind="stable")
         rows, at = rows.take(order), at[order]
     plain = {name: v.listed() if isinstance(v, Coded) else v for name, v in rows.columns.items()}
-    left = [name for name, values in plain.items() if name.startswith("feature:") and counter(values)]
+    features = {name: values for name, values in plain.items() if name.startswith("feature:")}
+    left = {name: COUNTS for name, values in features.items() if counter(values)}
+    if timed:
+        left |= {n: TELLS for n, values in features.items() if n not in left and says_the_time(values, at)}
     rows = msgspec.structs.replace(rows, columns={name: v for name, v in plain.items() if name not in left})
     cell = cells(at) if timed else np.zeros(len(at), np.uint8)
     rate, gap = pace(at) if timed else (0.0, [np.inf] * 3)
@@ -66,11 +72,11 @@ def learn(rows: Rows, *, tenant: str, model: str, version: str, source: str, lea
         raise Unfit(f"{source}: every value of every column is null: this cannot be a baseline")
     notes = [f"{c.signal}: {100 * c.counts[c.bins.null] / len(rows):.0f}% null in the baseline" for c in columns
              if c.counts[c.bins.null] > 0.5 * len(rows)]  # fmt: skip
-    notes += [f"{n} only rises or only falls: a counter, a date or the order of the rows; not watched" for n in left]
+    notes += [f"{name} {why}: not watched" for name, why in left.items()]
     return Reference(
         id=reference_id(tenant, model, columns), tenant=tenant, model=model, version=version, rows=len(rows),
         start=float(at[0]) if timed else 0.0, end=float(at[-1]) if timed else 0.0, source=source, columns=columns,
-        rate=rate, gap=gap, quiet=longest_usual(at) if timed else [], notes=notes, left=left,
+        rate=rate, gap=gap, quiet=longest_usual(at) if timed else [], notes=notes, left=list(left),
         relation=relation, derived=derived,
     )  # fmt: skip
 

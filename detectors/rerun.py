@@ -23,7 +23,7 @@ from detectors.rows import Rows
 from detectors.table import Table, listed
 from detectors.watch import BLOCK
 
-CHUNK = 5_000
+CHUNK = 500
 NAIVE_ROWS, NAIVE_PSI = 500, 0.2
 POINTS = 1_500
 """Points kept of a signal's series for its picture."""
@@ -96,16 +96,14 @@ class Rerun:
         return sorted(cuts)
 
     def _versions(self, begin: int, end: int) -> Iterator[tuple[str, np.ndarray]]:
-        """(version, its positions) of a chunk, in order of appearance."""
+        """(version, its positions) of a chunk, in order: stretches of one version each."""
         versions = self.table.versions
         if versions is None:
             yield "1", np.arange(begin, end)
             return
-        found: dict[str, list[int]] = {}
-        for i in range(begin, end):
-            found.setdefault(versions[i] or "1", []).append(i)
-        for version, at in found.items():
-            yield version, np.array(at)
+        cuts = [begin, *(i for i in range(begin + 1, end) if versions[i] != versions[i - 1]), end]
+        for first, last in pairwise(cuts):
+            yield versions[first] or "1", np.arange(first, last)
 
     def _answered(self) -> np.ndarray:
         """bool[n]: rows for which the model said something that a label can be held against."""

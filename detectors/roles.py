@@ -29,8 +29,12 @@ GUESSES = {
     "latency": ("latency",),
     "version": ("model_version",),
 }  # fmt: skip
-MOST_VERSIONS = 64
+SURE = ("at", "event_time", "timestamp", "event_timestamp")
+"""Names that mean event time even where the rows are not in its order."""
+MOST_VERSIONS, MOST_CHANGES = 64, 10_000
 SAMPLE = 200
+LONG_AGO = 315_532_800.0
+"""1980: numbers below it are hardly epoch seconds."""
 
 
 class Roles(Struct, kw_only=True):
@@ -85,11 +89,12 @@ def _time(table: Any, roles: Roles, guess: bool) -> str:
         return found
     likely = [free[name] for name in TIMES if name in free]
     likely += [name for name in free.values() if str(table.schema.field(name).type).startswith(("timestamp", "date"))]
-    return next((name for name in dict.fromkeys(likely) if _rises(table[name])), "")
+    sure = {free[name] for name in SURE if name in free}
+    return next((name for name in dict.fromkeys(likely) if _is_time(table[name], name in sure)), "")
 
 
-def _rises(column: Any) -> bool:
-    """Whether a column is in order of time, as far as its values can be times: nearly every later sample is later."""
+def _is_time(column: Any, sure: bool) -> bool:
+    """Whether a column may be the event time: its values are times, and (unless `sure`) later ones come later."""
     from detectors.table import seconds
 
     step = max(len(column) // SAMPLE, 1)
@@ -97,6 +102,8 @@ def _rises(column: Any) -> bool:
         at = seconds(column.take(np.arange(0, len(column), step)))
     except ValueError:
         return False
+    if sure and at.min() > LONG_AGO:
+        return True
     return bool(at[-1] > at[0]) and float((np.diff(at) >= 0).mean()) >= 0.95
 
 
@@ -109,7 +116,9 @@ def _guess(table: Any, roles: Roles) -> None:
                 _take(roles, role, free[name])
                 break
     if roles.version and not _fits(table[roles.version], "version"):
-        roles.notes.append(f"column {roles.version!r} has too many values to be the model's version: it is a feature")
+        roles.notes.append(
+            f"column {roles.version!r} has too many values or changes to be the model's version: it is a feature"
+        )
         roles.version = ""
     free = _free(table, roles)
     if not roles.label and (roles.score or roles.prediction):
@@ -139,7 +148,11 @@ def _fits(column: Any, role: str) -> bool:
 
     number = kinds.is_floating(column.type) or kinds.is_integer(column.type)
     if role == "version":
-        return len(pc.unique(column)) <= MOST_VERSIONS
+        if len(pc.unique(column)) > MOST_VERSIONS:
+            return False
+        codes = column.combine_chunks().dictionary_encode()
+        codes = (codes.combine_chunks() if hasattr(codes, "combine_chunks") else codes).indices
+        return int((np.diff(codes.fill_null(-1).to_numpy(zero_copy_only=False)) != 0).sum()) <= MOST_CHANGES
     if role == "score":
         ends = pc.min_max(column).as_py() if number else {"min": None}
         return ends["min"] is not None and ends["min"] >= 0 and ends["max"] <= 1

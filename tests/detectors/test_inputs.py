@@ -325,3 +325,17 @@ def test_a_counter_is_not_watched_and_it_is_said():
     reactions = feed(monitor, events({"serial": np.arange(2_000.0, 4_000.0), "x": rng.normal(size=2_000)}))
     assert detections(reactions) == []
     assert [f for r in reactions for f in r.facts] == []
+
+
+def test_the_calendar_is_no_drift_behind_a_short_baseline():
+    """An hour or a day's name that the baseline could not have seen yet is left out; whole days of it are watched."""
+    at = START + 60.0 * np.arange(6_000)
+    made = {
+        "hour": (at // 3_600) % 24,
+        "day": [f"day {int(t // 86_400) % 7}" for t in at],
+        "x": np.random.default_rng(33).normal(size=6_000),
+    }
+    rows = rows_of(events(made))
+    left = lambda count: set(learn(rows.take(slice(0, count)), tenant="a", model="m", version="1", source="t").left)  # noqa: E731
+    assert left(1_000) == {"feature:hour"}
+    assert left(4_000) == {"feature:day"}
