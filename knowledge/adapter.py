@@ -47,14 +47,22 @@ def corrections(path: Path) -> Callable[[str], np.ndarray | None]:
     try:
         with np.load(path, allow_pickle=False) as file:
             held = {name: file[name].astype(np.float32) for name in file.files}
-        deltas = {name[:-2]: SCALE * held[f"{name[:-2]}.b"] @ held[name] for name in held if name.endswith(".a")}
-        if not deltas or not all(name.partition(".")[2] in _MAPS for name in deltas):
-            raise ValueError("no corrections in it")
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as broken:
+        if not held or any(name.split(".")[1] not in _MAPS or _other(name) not in held for name in held):
+            raise ValueError("it holds something else than corrections")
+    except (OSError, EOFError, IndexError, ValueError, BadZipFile) as broken:
         raise Unavailable(
             f"{str(path)!r} is not an adapter for this model ({broken}); tune again, or leave it out"
         ) from broken
-    return deltas.get
+
+    def correct(name: str) -> np.ndarray | None:
+        return SCALE * held[f"{name}.b"] @ held[f"{name}.a"] if f"{name}.a" in held else None
+
+    return correct
+
+
+def _other(name: str) -> str:
+    """The array that is multiplied with this one."""
+    return name[:-1] + {"a": "b", "b": "a"}.get(name[-1], "")
 
 
 def merge(model: Any, path: Path) -> None:

@@ -144,7 +144,7 @@ def _section(part: dict[str, Any], title: str) -> Section:
 
 def _lines(path: Path, needed: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     try:
-        stream = path.open(encoding="utf-8")
+        stream = path.open(encoding="utf-8", errors="replace")
     except OSError as broken:
         raise BulkError(f"{path}: cannot be read: {broken.strerror}. Check the path") from broken
     with stream:

@@ -8,6 +8,7 @@ Reference: Devlin et al., "BERT", NAACL 2019; Wang et al., "MiniLM", NeurIPS 202
 """
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class MiniLM:
     """
 
     def __init__(self, folder: Path, correct: Callable[[str], np.ndarray | None] = lambda _: None):
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # no pool of threads for a sentence
         from tokenizers import Tokenizer
 
         self._tokens = Tokenizer.from_file(str(folder / "tokenizer.json"))

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import io
 import socket
 import subprocess
 import sys
@@ -263,9 +264,16 @@ def test_vectors_are_those_of_sentence_transformers(adapter):
 def test_what_is_no_adapter_is_refused_by_name(tmp_path):
     """A file that holds no corrections for this model stops the search by meaning with its name."""
     broken = tmp_path / "adapter.npz"
-    broken.write_bytes(b"not an archive")
-    with pytest.raises(Unavailable, match=r"adapter\.npz' is not an adapter"):
-        Embedder(broken).encode(["x"])
+    for content in (b"not an archive", _archive({"x": np.zeros(3)}), _archive({"0.query.a": np.zeros((8, 384))})):
+        broken.write_bytes(content)
+        with pytest.raises(Unavailable, match=r"adapter\.npz' is not an adapter"):
+            Embedder(broken).encode(["x"])
+
+
+def _archive(arrays: dict) -> bytes:
+    held = io.BytesIO()
+    np.savez(held, **arrays)
+    return held.getvalue()
 
 
 def test_tuning_asks_for_enough_to_judge_by(tmp_path):
