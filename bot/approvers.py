@@ -14,6 +14,8 @@ async def ask_others(desk: Desk, incident: Incident) -> None:
     if plan is None or not row or "ts" not in row:
         return
     have = {a.by.id for a in incident.approvals if a.digest == plan.digest}
+    if plan.four_eyes and plan.requested_by:
+        have.add(plan.requested_by.rpartition("/")[2])
     link = (await desk.slack.chat_getPermalink(channel=row["channel"], message_ts=row["ts"]))["permalink"]
     for user in await desk.people.approvers():
         if user in have or not await desk.cards.once(f"ask:{plan.digest[:24]}:{user}", 86_400):

@@ -11,7 +11,7 @@ from bot.blocks import Block, actions, button, code, context, escape, header, na
 from bot.conversation.look import health, model_line
 from bot.desk import Desk, settled
 from bot.wire import tolerated
-from core.approval import Person, expiry
+from core.approval import Person, asked_for, expiry
 from core.errors import MiddlewatchError
 from core.incidents import Incident
 
@@ -77,6 +77,7 @@ class Home:
         if incident.hypothesis and incident.hypothesis.abstained:
             return False
         mine = any(a.by.id == person.id and a.digest == plan.digest for a in incident.approvals)
+        mine = mine or asked_for(plan, person)
         fresh = self.desk.now() <= expiry(plan, self.desk.policy)
         return fresh and not mine and self.desk.people.role(person) in ("approver", "admin")
 

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from bot import commands
-from bot.blocks import Block, actions, button, context, cut, escape, mrkdwn, numbered, picture, plain
+from bot.blocks import Block, actions, button, clean, context, cut, escape, mrkdwn, numbered, picture, plain
 from bot.clicks import clicked
 from bot.conversation.answer import Answer, Asked
 from bot.conversation.freetext import STEER, understand
@@ -20,6 +20,10 @@ from core.errors import MiddlewatchError, Refused
 from core.incidents import Incident
 
 OPTION_TTL = 86_400.0
+
+_PLAN = {"type": "plan_update", "title": "How this was answered"}
+_UNDERSTANDING = {"type": "task_update", "id": "understand", "title": "Understanding the question"}
+_READING = {"type": "task_update", "id": "read", "title": "Reading incidents, windows and changes"}
 
 
 class Talk:
@@ -96,9 +100,11 @@ class Talk:
     # one place
 
     async def answer(
-        self, text: str, team: str, user: str, channel: str, thread: str, *, read_only: bool
-    ) -> tuple[Answer, bool]:
-        """(the answer, whether it wrote). Never raises: what went wrong is the answer."""
+        self, text: str, team: str, user: str, channel: str, thread: str, *, read_only: bool,
+        heard: asyncio.Future[str] | None = None,
+    ) -> tuple[Answer, bool]:  # fmt: skip
+        """(the answer, whether it wrote). Never raises: what went wrong is the answer. `heard`: what was understood."""
+        heard = heard or asyncio.get_running_loop().create_future()
         try:
             incident = await self._incident(channel, thread) if thread else None
             found, words = commands.parse(text)
@@ -106,13 +112,17 @@ class Talk:
             if person.bot or person.guest:
                 raise Refused("Guests, bots and people of other workspaces cannot ask here.")
             if found is None:
-                return await self._free(text, person, channel, thread, incident), False
+                return await self._free(text, person, channel, thread, incident, heard), False
+            heard.set_result(" ".join([found.name, *words]))
             asked = Asked(words, person, channel, thread, read_only, incident)
             return await commands.run(self.desk, found, asked), found.writes and not read_only
         except MiddlewatchError as error:
             return Answer.of(escape(str(error), 600)), False
 
-    async def _free(self, text: str, person: Person, channel: str, thread: str, incident: Incident | None) -> Answer:
+    async def _free(
+        self, text: str, person: Person, channel: str, thread: str, incident: Incident | None,
+        heard: asyncio.Future[str],
+    ) -> Answer:  # fmt: skip
         words = text.split()
         spelt = commands.guess(words[0]) if len(words) <= 4 else []
         if spelt:
@@ -122,6 +132,7 @@ class Talk:
             )
         understood = await understand(self.desk, text, incident)
         if understood.text:
+            heard.set_result(understood.text)
             found, rest = commands.parse(understood.text)
             if found is not None and not found.writes:
                 answer = await commands.run(self.desk, found, Asked(rest, person, channel, thread, True, incident))
@@ -160,27 +171,32 @@ class Talk:
     # ways out
 
     async def _stream(self, event: dict[str, Any], team: str, text: str, read_only: bool) -> None:
-        """Answer a person by a stream: a task card while it is looked up, then the answer and feedback buttons."""
-        channel, thread = event["channel"], event.get("thread_ts") or event["ts"]
-        asking = asyncio.create_task(
-            self.answer(text, team, event["user"], channel, event.get("thread_ts") or "", read_only=read_only)
-        )
-        clock = asyncio.get_running_loop().time()
-        if self.streams.wait(clock) > 0:
+        """Answer a person by a stream: a plan of what is being done, then the answer and feedback buttons."""
+        loop = asyncio.get_running_loop()
+        channel, thread, heard = event["channel"], event.get("thread_ts") or event["ts"], loop.create_future()
+        about = (event["user"], channel, event.get("thread_ts") or "")
+        asking = asyncio.create_task(self.answer(text, team, *about, read_only=read_only, heard=heard))
+        if self.streams.wait(loop.time()) > 0:
             await self._reply(event, (await asking)[0], text)
             return
         self.streams.take()
-        doing = {"type": "task_update", "id": "look", "title": "Reading incidents, windows and changes"}
         try:
             with calling("chat.startStream"):
                 stream = await self.desk.slack.chat_stream(
                     channel=channel, thread_ts=thread, recipient_team_id=team or self.desk.team,
-                    recipient_user_id=event["user"],
+                    recipient_user_id=event["user"], task_display_mode="plan",
                 )  # fmt: skip
-                await stream.append(chunks=[doing | {"status": "in_progress"}])
+                await stream.append(chunks=[_PLAN, _UNDERSTANDING | {"status": "in_progress"}])
+                await asyncio.wait({heard, asking}, return_when=asyncio.FIRST_COMPLETED)
+                steps = [_UNDERSTANDING | {"status": "complete"}]
+                if heard.done():
+                    steps[0]["output"] = f"`{clean(heard.result(), 120).replace('`', '')}`"
+                if not asking.done():
+                    await stream.append(chunks=[*steps, _READING | {"status": "in_progress"}])
+                    steps = []
                 answer, _ = await asking
                 blocks = await self._blocks(answer, text)
-                await stream.stop(chunks=[doing | {"status": "complete"}], blocks=blocks)
+                await stream.stop(chunks=[*steps, _READING | {"status": "complete"}], blocks=blocks)
         except SlackFailure as failure:  # the answer is posted plainly
             log.warning("stream: %s", failure)
             answer, _ = await asking

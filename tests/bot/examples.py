@@ -23,6 +23,7 @@ from core.findings import (
 )  # fmt: skip
 from core.incidents import Execution, Incident, Outcome, advance, mark, opened
 from core.policy import Policy, load
+from core.triage import STOPPED
 
 ONSET = 1_362_891_600.0
 """2013-03-10 05:00 UTC, in event time."""
@@ -291,6 +292,17 @@ def grouped() -> Incident:
     return diagnosed(base, h)
 
 
+def partial() -> Incident:
+    """A cause is named although two sources could not be asked."""
+    away = [Gap(what="feature store", why="timeout after 8 s"), Gap(what="runbooks", why="index is being built")]
+    return diagnosed(h=hypothesis(gaps=away, runbook=None))
+
+
+def stopped() -> Incident:
+    """A person ended the investigation before it had a result."""
+    return mark(first(), now=NOW + 3, actor="T0LOCAL/U0BEN", what=STOPPED)
+
+
 def gallery() -> dict[str, Incident]:
     """Every card that golden files and pictures are made of."""
     return {
@@ -298,6 +310,7 @@ def gallery() -> dict[str, Incident]:
         "diagnosed": diagnosed(), "half-approved": half_approved(), "approved": approved(), "executing": executing(),
         "verifying": verifying(), "resolved": resolved(), "failed": failed(), "dismissed": dismissed(),
         "abstention": abstention(), "spring": spring(), "forecast": forecast(), "grouped": grouped(),
+        "partial": partial(), "stopped": stopped(),
         "acknowledged": mark(diagnosed(), now=NOW + 8, actor="T0LOCAL/U0BEN", what="acknowledged",
                              acknowledged_by="T0LOCAL/U0BEN"),
     }  # fmt: skip

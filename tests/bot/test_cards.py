@@ -86,6 +86,14 @@ def test_abstention_offers_no_approval():
     assert all(b.purpose != "review" for b in visible(x.abstention(), x.policy(), LATER))
 
 
+def test_what_could_not_be_checked_is_said_beside_the_cause():
+    """A partial failure names each gap with its reason, and the cause still stands with its proposal."""
+    text = json.dumps(drawn(x.partial()).blocks)
+    assert "Could not check: feature store (timeout after 8 s), runbooks (index is being built)" in text
+    assert "What caused it?* (0.86)" in text
+    assert '"review"' in text
+
+
 def test_an_expired_proposal_cannot_be_reviewed():
     """After fifteen minutes the button is gone and the card says why."""
     shown = drawn(x.diagnosed(), now=x.NOW + 5 + 15 * 60 + 1)

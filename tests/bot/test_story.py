@@ -176,6 +176,9 @@ async def test_mention_streams_an_answer_with_feedback(story):
     ben = story.people.as_user("ben")
     asked = await ben.say("general", "@middlewatch why flight-delay")
     answer = await ben.wait_for_message("has had no incident", channel="general", thread_ts=asked["ts"])
+    (plan,) = [b for b in answer["blocks"] if b["type"] == "plan"]
+    assert [(t["task_id"], t["status"]) for t in plan["tasks"]] == [("understand", "complete"), ("read", "complete")]
+    assert plan["tasks"][0]["output"] == "`why flight-delay`"
     await ben.click(answer, "answer_feedback", "Not helpful")
     await ben.wait_for_message("Thank you", channel="general")
     assert story.views.counts["answers:unhelpful"] == 1
