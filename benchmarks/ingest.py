@@ -1,11 +1,11 @@
-"""Events a second a core, from the bytes of a message to windows and statistics, for each wire format and many models.
+"""Events a second a core, from a real JetStream publish to windows and statistics, by wire format and number of models.
 
-    python -m benchmarks.ingest [--quick] [--jetstream] [--json OUT]
+    python -m benchmarks.ingest [--quick] [--models 10 500 5000] [--json OUT]
 
-In process: decode, count, test, close windows, as the detect process does. With `--jetstream` the same messages are
-first published to a real nats-server and read back through a durable pull consumer. CPU seconds of this process are
-counted, not wall time. The last line printed is one JSON object; `results` carry `format`, `models`,
-`events_per_core_second`.
+Real nats-server and valkey, and `detect` as it is composed for production in a process of its own: partitions, decode,
+count, test, windows published, snapshots stored. CPU seconds of that process are counted (all its threads), so what
+else runs on the machine disturbs little. Models have a baseline and one batch of rows before anything is measured. The
+last line printed is one JSON object; its `results` carry `format`, `models`, `events_per_core_second`.
 """
 
 from __future__ import annotations
@@ -14,84 +14,20 @@ import argparse
 import asyncio
 import json
 import resource
-import subprocess
+import signal
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import numpy as np
 
-FEATURES, BATCH, EVERY = 20, 1_000, 4.0
-START = 1_700_006_400.0
-FORMATS = ("json", "json_batch", "msgpack_batch", "arrow")
-TYPES = {"json": "application/json", "json_batch": "application/json", "msgpack_batch": "application/msgpack",
-         "arrow": "application/vnd.apache.arrow.stream"}  # fmt: skip
+from benchmarks.ingest_load import FORMATS, ROWS, TYPES, Load, reference
 
-
-def columns(rows: int, seed: int, start: float, first: int) -> dict[str, Any]:
-    """Twenty features: fourteen numbers, six categories of eight levels."""
-    rng = np.random.default_rng(seed)
-    made: dict[str, Any] = {"id": [f"r{first + i:08d}" for i in range(rows)], "at": start + EVERY * np.arange(rows)}
-    made |= {f"n{i}": np.round(rng.lognormal(2, 0.6, rows) if i % 2 else rng.normal(50, 9, rows), 4) for i in range(14)}
-    made |= {
-        f"c{i}": rng.choice(["alpha", "beta", "gamma", "delta", "eps", "zeta", "eta", "theta"], rows) for i in range(6)
-    }
-    made["score"] = np.round(rng.beta(2, 8, rows), 5)
-    return made
-
-
-def events(table: dict[str, Any]) -> list[dict[str, Any]]:
-    features = [name for name in table if name[0] in "nc"]
-    lists = {name: (v.tolist() if isinstance(v, np.ndarray) else v) for name, v in table.items()}
-    return [
-        {"id": lists["id"][i], "at": lists["at"][i], "version": "1", "features": {n: lists[n][i] for n in features},
-         "score": lists["score"][i]}
-        for i in range(len(lists["id"]))
-    ]  # fmt: skip
-
-
-def payloads(form: str, table: dict[str, Any]) -> list[bytes]:
-    """The messages that carry this table in one wire format."""
-    if form == "arrow":
-        import pyarrow as pa
-
-        arrays = {n: pa.array(v).dictionary_encode() if n[0] == "c" else pa.array(v) for n, v in table.items()}
-        arrays["version"] = pa.array(["1"] * len(table["id"])).dictionary_encode()
-        batch = pa.RecordBatch.from_pydict(arrays)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        return [sink.getvalue().to_pybytes()]
-    found = events(table)
-    if form == "json":
-        return [msgspec.json.encode(event) for event in found]
-    return [msgspec.msgpack.encode(found) if form == "msgpack_batch" else msgspec.json.encode(found)]
-
-
-def reader(form: str) -> Callable[[Any, str, bytes], Any]:
-    """How one message is taken: decoded as the bus does, then given to the Monitor."""
-    if form == "arrow":
-        return lambda monitor, model, payload: monitor.on_arrow("bench", model, payload)
-    from integrations.wire import decoder
-
-    decode = decoder("inference.bench.m")
-    kind = TYPES[form]
-    return lambda monitor, model, payload: monitor.on_inference("bench", model, decode(payload, kind).events)
-
-
-def reference() -> bytes:
-    """An exported baseline of 5,000 rows."""
-    from detectors import baseline
-    from detectors.learn import learn
-    from detectors.rows import Rows
-
-    table = columns(5_000, 99, START - 5_000 * EVERY, 0)
-    held = {f"feature:{n}": v if n[0] == "n" else v.tolist() for n, v in table.items() if n[0] in "nc"}
-    rows = Rows(at=table["at"], ids=table["id"], columns=held | {"score": table["score"]})
-    return baseline.encode(learn(rows, tenant="bench", model="m", version="1", source="bench"))
+LONG = 300.0
 
 
 def rss() -> int:
@@ -99,196 +35,297 @@ def rss() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
-class Load:
-    """Messages for many models: every model gets the same rounds of rows, later ones later in event time."""
-
-    def __init__(self, form: str, models: int, rounds: int, batch: int = BATCH):
-        self.models = [f"m{i}" for i in range(models)]
-        self.rounds = [payloads(form, columns(batch, r, START + r * batch * EVERY, r * batch)) for r in range(rounds)]
-        self.batch = batch
-
-    def messages(self, first: int, last: int) -> Iterator[tuple[str, bytes]]:
-        for messages in self.rounds[first:last]:
-            if len(messages) == 1:
-                for model in self.models:
-                    yield model, messages[0]
-            else:  # single events: models take turns, as they do in life
-                for payload in messages:
-                    for model in self.models:
-                        yield model, payload
-
-
-def in_process(form: str, models: int, budget: int, known: bytes) -> dict[str, Any]:
-    """Events per CPU second over about `budget` events, after one warm round."""
+async def work(nats_url: str, redis_url: str, folder: Path) -> None:
+    """Be a detect process until SIGTERM; print what it has done whenever that changed."""
+    from bot.compose import _trim
+    from bot.compose.detect import Detecting, _alerting
+    from bot.compose.ground import ground
+    from core import policy, settings
+    from core.alerts import Alerts, World
+    from core.detect import PARTITIONS
+    from core.tasks import ended
+    from core.watcher import Watcher
     from detectors.monitor import Monitor
+    from detectors.warm import warm
 
-    batch = BATCH if form != "json" else 50
-    rounds = max(2, 1 + budget // (models * batch))
-    load = Load(form, models, min(rounds, 40), batch)
-    monitor, take = Monitor({}, lambda *_: known), reader(form)
-    for model, payload in load.messages(0, 1):
-        take(monitor, model, payload)
-    done, windows = 0, 0
-    begun = time.process_time()
-    for model, payload in load.messages(1, len(load.rounds)):
-        reaction = take(monitor, model, payload)
-        windows += len(reaction.windows)
-        done += batch if form != "json" else 1
-        if done >= budget:
+    warm()
+    known = (folder / "baseline").read_bytes()
+    where = settings.load({"NATS_URL": nats_url, "REDIS_URL": redis_url, "MIDDLEWATCH_VAR": str(folder)})
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with ground(where, policy.load(), "detect") as house:
+        detecting = Detecting(
+            house, lambda: Watcher(Monitor({}, lambda *_: known, share=PARTITIONS)), asyncio.Semaphore(1)
+        )
+        alerts = Alerts(house.bus, house.views.snapshots, house.views.flags, house.policy, None, World())
+        tasks = [
+            asyncio.create_task(house.bus.work("detect-inference", "inference.>", PARTITIONS, detecting.partition)),
+            asyncio.create_task(_alerting(house, alerts)),
+        ]
+        told, quiet = None, 0
+        while not stop.is_set() and not any(task.done() for task in tasks):
+            events = sum(one.position.events for one in detecting.at_work.values())
+            if told != (events, len(detecting.at_work)):
+                told = (events, len(detecting.at_work))
+                report = {"events": events, "partitions": len(detecting.at_work), "cpu": time.process_time(),
+                          "rss": rss(), "at": time.monotonic()}  # fmt: skip
+                print(json.dumps(report), flush=True)
+                quiet = 0
+            quiet += 1
+            if quiet == 50:  # a second: what loading and buffers took goes back, as it does every minute in `up`
+                _trim()
+                told = None
+            await asyncio.sleep(0.02)
+        await ended(tasks)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
+
+
+class Worker:
+    """A detect process, and the last thing it said of itself."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, Any] = {"events": 0, "partitions": 0, "cpu": 0.0, "rss": 0, "at": 0.0}
+        self.changed = asyncio.Event()
+
+    @classmethod
+    async def start(cls, bench: Bench) -> Self:
+        made = cls()
+        arguments = ("-m", "benchmarks.ingest", "--worker", bench.nats_url, bench.redis_url, str(bench.folder))
+        made.process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, stderr=(bench.folder / "worker.log").open("ab")
+        )
+        made.reading = asyncio.create_task(made._read())
+        bench.workers.append(made)
+        return made
+
+    async def _read(self) -> None:
+        async for line in self.process.stdout:
+            self.said = json.loads(line)
+            self.changed.set()
+
+    async def until(self, condition: Any, what: str) -> dict[str, Any]:
+        deadline = time.monotonic() + LONG
+        while not condition(self.said):
+            if self.process.returncode is not None or time.monotonic() > deadline:
+                raise SystemExit(f"the detect process did not reach {what}: {self.said}")
+            self.changed.clear()
+            try:
+                await asyncio.wait_for(self.changed.wait(), 1.0)
+            except TimeoutError:
+                continue
+        return self.said
+
+    async def end(self) -> None:
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGTERM)
+            await self.process.wait()
+        await self.reading
+
+
+class Bench:
+    """The servers, a publisher, and detect processes."""
+
+    def __init__(self, folder: Path, nats_url: str, redis_url: str):
+        self.folder, self.nats_url, self.redis_url = folder, nats_url, redis_url
+        self.workers: list[Worker] = []
+        self.published = 0
+
+    async def publish(self, load: Load, form: str, rounds: int) -> int:
+        """Publish rounds of every model in one format as fast as the server takes them; how many events."""
+        sent, events = 0, 0
+        for model, payload, rows in load.messages(form, rounds):
+            await self.client.publish(f"inference.bench.{model}", payload, headers={"Content-Type": TYPES[form]})
+            sent, events = sent + 1, events + rows
+            if sent % 200 == 0 or len(payload) > 100_000:
+                await self.client.flush(timeout=60)
+        await self.client.flush(timeout=60)
+        self.published += events
+        return events
+
+    async def drained(self) -> float:
+        """When everything that was published has been taken in, on the workers' common clock."""
+        at = 0.0
+        while (done := sum(worker.said["events"] for worker in self.workers)) < self.published:
+            worker = min(self.workers, key=lambda w: w.said["at"])
+            await worker.until(
+                lambda said, at=at: said["at"] > at or self._done(), f"{self.published} of {done} events"
+            )
+            at = worker.said["at"]
+        return max(worker.said["at"] for worker in self.workers)
+
+    def _done(self) -> bool:
+        return sum(worker.said["events"] for worker in self.workers) >= self.published
+
+    async def measured(self, load: Load, form: str, rounds: int) -> dict[str, Any]:
+        """Events per CPU second of the one worker, from publish to windows."""
+        (worker,) = self.workers
+        before = worker.said["cpu"]
+        events = await self.publish(load, form, rounds)
+        await self.drained()
+        spent = worker.said["cpu"] - before
+        return {"format": form, "models": load.models, "rows_per_message": ROWS[form], "events": events,
+                "cpu_s": round(spent, 2), "events_per_core_second": round(events / spent)}  # fmt: skip
+
+
+async def many_models(bench: Bench, models: int, budget: dict[str, int]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Every format at this number of models; and kilobytes a model, resident in the detect process."""
+    load, results = Load(models), []
+    worker = await Worker.start(bench)
+    await worker.until(lambda said: said["partitions"] == 8, "all partitions")
+    empty = worker.said["rss"]
+    await bench.publish(load, "arrow", 1)
+    await bench.drained()
+    await asyncio.sleep(3.0)  # until the worker has trimmed
+    held = {"models": models, "kilobytes_per_model": round((worker.said["rss"] - empty) / models / 1e3)}
+    for form in FORMATS:
+        rounds = max(1, min(budget[form] // (models * ROWS[form]), 400))
+        results.append(await bench.measured(load, form, rounds))
+        print(json.dumps(results[-1]), flush=True)
+    await worker.end()
+    return results, held
+
+
+async def latency(bench: Bench, rate: float, probes: int) -> dict[str, Any]:
+    """Milliseconds from the publish of rows that alarm to the alert, under JSON batches at half the measured rate."""
+    load, times, fired = Load(probes), {}, {}
+    worker = await Worker.start(bench)
+    await bench.publish(load, "arrow", 1)
+    await bench.drained()
+
+    async def heard(message: Any) -> None:
+        model = msgspec.json.decode(message.data)["model"]
+        fired.setdefault(model, time.perf_counter())
+
+    ear = await bench.client.subscribe("alert.fired.>", cb=heard)
+    pause, busy = ROWS["json_batch"] / rate, Load(20, prefix="busy")
+    await bench.publish(busy, "arrow", 1)
+    await bench.drained()
+    background = busy.messages("json_batch", 100_000)
+    bad = load.shifted()
+    due = time.perf_counter()
+    for n in range(probes * 4):
+        model, payload, rows = next(background)
+        await bench.client.publish(f"inference.bench.{model}", payload, headers={"Content-Type": TYPES["json_batch"]})
+        bench.published += rows
+        if n % 4 == 0:
+            times[load.names[n // 4]] = time.perf_counter()
+            await bench.client.publish(
+                f"inference.bench.{load.names[n // 4]}", bad, headers={"Content-Type": TYPES["json_batch"]}
+            )
+            bench.published += 200
+        due += pause
+        await asyncio.sleep(max(due - time.perf_counter(), 0))
+    await bench.drained()
+    for _ in range(100):
+        if len(fired) >= probes:
             break
-    spent = time.process_time() - begun
-    return {
-        "format": form, "models": models, "events": done, "windows": windows,
-        "events_per_core_second": round(done / spent),
-    }  # fmt: skip
+        await asyncio.sleep(0.1)
+    await ear.unsubscribe()
+    await worker.end()
+    took = 1e3 * np.array([fired[model] - at for model, at in times.items() if model in fired])
+    return {"probes": probes, "alerts": len(took), "events_per_second": round(rate),
+            "p50_ms": round(float(np.median(took)), 1), "p99_ms": round(float(np.quantile(took, 0.99)), 1)}  # fmt: skip
 
 
-def monitor_of(known: bytes) -> Any:
+async def scaling(bench: Bench, models: int, rounds: int) -> dict[str, Any]:
+    """Wall seconds in which one and two processes take in the same backlog, Arrow; and the seconds of a restart."""
+    load, taken = Load(models), {}
+    first = await Worker.start(bench)
+    await bench.publish(load, "arrow", 1)
+    await bench.drained()
+    for count in (1, 2):
+        if count == 2:
+            second = await Worker.start(bench)
+            await second.until(lambda said: said["partitions"] == 4, "half of the partitions")
+            await first.until(lambda said: said["partitions"] == 4, "half of the partitions")
+            bench.published = sum(worker.said["events"] for worker in bench.workers)
+        for worker in bench.workers:
+            worker.process.send_signal(signal.SIGSTOP)
+        events = await bench.publish(load, "arrow", rounds)
+        begun, before = time.monotonic(), sum(worker.said["cpu"] for worker in bench.workers)
+        for worker in bench.workers:
+            worker.process.send_signal(signal.SIGCONT)
+        seconds = await bench.drained() - begun
+        spent = sum(worker.said["cpu"] for worker in bench.workers) - before
+        taken[count] = {"events": events, "wall_s": round(seconds, 2), "events_per_second": round(events / seconds),
+                        "cpu_s": round(spent, 2)}  # fmt: skip
+    for worker in list(bench.workers):
+        await worker.end()
+    return {"models": models, "one": taken[1], "two": taken[2],
+            "speedup": round(taken[2]["events_per_second"] / taken[1]["events_per_second"], 2)}  # fmt: skip
+
+
+def snapshots(known: bytes, models: int) -> dict[str, Any]:
+    """Seconds to make and to restore the state of many models, in process."""
     from detectors.monitor import Monitor
 
-    return Monitor({}, lambda *_: known)
-
-
-def memory(known: bytes, models: int) -> dict[str, Any]:
-    """Resident kilobytes a model, in a process of its own: baseline, windows, waiting predictions."""
-    code = (
-        "import gc, sys\nfrom benchmarks.ingest import Load, monitor_of, reader, rss\n"
-        f"known, take = sys.stdin.buffer.read(), reader('arrow')\nload = Load('arrow', {models}, 2)\n"
-        "warm = monitor_of(known)\n[take(warm, m, p) for m, p in Load('arrow', 5, 1).messages(0, 1)]\n"
-        "gc.collect(); before = rss()\nmonitor = monitor_of(known)\n"
-        "[take(monitor, m, p) for m, p in load.messages(0, 2)]\ngc.collect()\n"
-        f"print((rss() - before) / {models} / 1e3)\n"
-    )
-    run = subprocess.run([sys.executable, "-c", code], input=known, capture_output=True, check=True)
-    return {"models": models, "kilobytes_per_model": round(float(run.stdout.decode().split()[-1]))}
-
-
-async def through_jetstream(form: str, models: int, budget: int, known: bytes) -> dict[str, Any]:
-    """The same, read back from a real JetStream with a durable pull consumer; publishing is done and paid before."""
-    import shutil
-    import sysconfig
-    import tempfile
-
-    import nats
-    from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
-
-    from detectors.monitor import Monitor
-
-    batch = BATCH if form != "json" else 50
-    load = Load(form, models, max(2, min(1 + budget // (models * batch), 40)), batch)
-    program = shutil.which("nats-server", path=sysconfig.get_path("scripts")) or "nats-server"
-    with tempfile.TemporaryDirectory() as folder:
-        ports = Path(folder) / "ports"
-        ports.mkdir()
-        server = await asyncio.create_subprocess_exec(
-            program, "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", folder, "--ports_file_dir", str(ports),
-            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            url = await _address(ports)
-            client = await nats.connect(url, pending_size=64 * 2**20)
-            js = client.jetstream(publish_async_max_pending=2_000)
-            await js.add_stream(StreamConfig(name="INFERENCE", subjects=["inference.>"]))
-            sent = 0
-            for model, payload in load.messages(0, len(load.rounds)):
-                await js.publish_async(f"inference.bench.{model}", payload)
-                sent += 1
-                if sent % 1_000 == 0:
-                    await js.publish_async_completed()
-                if form == "json" and sent >= budget + models * batch:
-                    break
-            await js.publish_async_completed()
-            config = ConsumerConfig(ack_policy=AckPolicy.ALL, max_ack_pending=100_000)
-            reading = await js.pull_subscribe("inference.>", durable="bench", stream="INFERENCE", config=config)
-            monitor, take = Monitor({}, lambda *_: known), reader(form)
-            warm, done, read, windows, spent = models * len(load.rounds[0]), 0, 0, 0, 0.0
-            begun = time.process_time()
-            while read < sent:
-                messages = await reading.fetch(500 if form == "json" else 50, timeout=5)
-                for message in messages:
-                    if read == warm:
-                        begun = time.process_time()
-                    reaction = take(monitor, message.subject.rpartition(".")[2], message.data)
-                    windows += len(reaction.windows)
-                    read += 1
-                    done += (batch if form != "json" else 1) if read > warm else 0
-                await messages[-1].ack()
-            spent = time.process_time() - begun
-            await client.close()
-        finally:
-            server.terminate()
-            await server.wait()
-    return {"format": form, "models": models, "events": done, "windows": windows, "jetstream": True,
-            "events_per_core_second": round(done / max(spent, 1e-9))}  # fmt: skip
-
-
-async def _address(ports: Path) -> str:
-    """The server's address, once it has written it."""
-    for _ in range(400):
-        for path in ports.glob("*.ports"):
-            text = path.read_text()
-            if text.strip().endswith("}"):
-                return json.loads(text)["nats"][0]
-        await asyncio.sleep(0.025)
-    raise TimeoutError("nats-server did not say its address within 10 s")
-
-
-def latency(known: bytes) -> dict[str, float]:
-    """Milliseconds from the last row of a block that alarms to its detection, at half load: JSON batches of 25 rows."""
-    from detectors.monitor import Monitor
-
-    monitor, take = Monitor({}, lambda *_: known), reader("json_batch")
-    spent = []
-    for turn in range(200):
-        table = columns(25, turn, START + turn * 25 * EVERY, turn * 25)
-        (payload,) = payloads("json_batch", table)
-        begun = time.perf_counter()
-        take(monitor, "m", payload)
-        spent.append(1e3 * (time.perf_counter() - begun))
-    return {"p50_ms": round(float(np.median(spent[20:])), 2), "p99_ms": round(float(np.quantile(spent[20:], 0.99)), 2)}
-
-
-def snapshots(known: bytes, models: int) -> dict[str, float]:
-    """Seconds to store and to restore the state of many models."""
-    from detectors.monitor import Monitor
-
-    load, monitor, take = Load("arrow", models, 2), Monitor({}, lambda *_: known), reader("arrow")
-    for model, payload in load.messages(0, 2):
-        take(monitor, model, payload)
+    load, monitor = Load(models), Monitor({}, lambda *_: known)
+    for model, payload, _ in load.messages("arrow", 1):
+        monitor.on_arrow("bench", model, payload)
     begun = time.perf_counter()
-    data = monitor.snapshot()
+    pieces = monitor.pieces()
     stored = time.perf_counter() - begun
     again = Monitor({}, lambda *_: known)
     begun = time.perf_counter()
-    again.restore(data)
-    return {"models": models, "megabytes": round(len(data) / 1e6, 1), "snapshot_s": round(stored, 2),
-            "restore_s": round(time.perf_counter() - begun, 2)}  # fmt: skip
+    again.restore_pieces(pieces)
+    return {"models": models, "megabytes": round(sum(map(len, pieces.values())) / 1e6, 1),
+            "snapshot_s": round(stored, 2), "restore_s": round(time.perf_counter() - begun, 2)}  # fmt: skip
+
+
+async def fresh(stack: AsyncExitStack, known: bytes) -> Bench:
+    """Servers of their own, empty, and a publisher."""
+    from nats import connect
+
+    from integrations.local import LocalServers
+    from integrations.nats import Nats
+
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
+    (folder / "baseline").write_bytes(known)
+    servers = await stack.enter_async_context(LocalServers(folder, farewell=0.1))
+    async with Nats(servers.nats_url):
+        pass  # the streams
+    bench = Bench(folder, servers.nats_url, servers.redis_url)
+    bench.client = await connect(servers.nats_url, pending_size=256 * 2**20)
+    stack.push_async_callback(bench.client.close)
+    return bench
+
+
+async def measure(args: argparse.Namespace) -> dict[str, Any]:
+    known, scale = reference(), 10 if args.quick else 1
+    budget = {"json": 60_000, "json_batch": 600_000, "msgpack_batch": 600_000, "arrow": 3_000_000}
+    budget = {form: count // scale for form, count in budget.items()}
+    results, held = [], []
+    for models in args.models:
+        async with AsyncExitStack() as stack:
+            more, memory = await many_models(await fresh(stack, known), models, budget)
+        results, held = results + more, [*held, memory]
+        print(json.dumps(memory), flush=True)
+    report: dict[str, Any] = {"benchmark": "ingest", "features": 20, "results": results, "memory": held}
+    if not args.rates_only:
+        half = min(r["events_per_core_second"] for r in results if r["format"] == "json_batch") / 2
+        async with AsyncExitStack() as stack:
+            report["latency"] = await latency(await fresh(stack, known), half, 200 // scale)
+        print(json.dumps(report["latency"]), flush=True)
+        async with AsyncExitStack() as stack:
+            report["scaling"] = await scaling(await fresh(stack, known), 200, max(20 // scale, 3))
+        print(json.dumps(report["scaling"]), flush=True)
+        report["snapshot"] = snapshots(known, 1_000 // scale)
+    return report
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--jetstream", action="store_true", help="through a real nats-server")
-    parser.add_argument("--format", choices=FORMATS)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the events")
+    parser.add_argument("--rates-only", action="store_true", help="no latency, scaling and snapshots")
     parser.add_argument("--models", type=int, nargs="*", default=[10, 500, 5_000])
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    known = reference()
-    warm = in_process("arrow", 2, 5_000, known)
-    print(f"warm: {warm['events_per_core_second']:,} events/s", flush=True)
-    scale = 4 if args.quick else 1
-    budgets = {"json": 40_000, "json_batch": 300_000, "msgpack_batch": 400_000, "arrow": 2_000_000}
-    results = []
-    for form in [args.format] if args.format else FORMATS:
-        for models in args.models:
-            budget = budgets[form] // scale
-            run = asyncio.run(through_jetstream(form, models, budget, known)) if args.jetstream else in_process(
-                form, models, max(budget, 2 * models * (1 if form == "json" else BATCH) // scale), known)  # fmt: skip
-            results.append(run)
-            print(json.dumps(run), flush=True)
-    report = {"benchmark": "ingest", "features": FEATURES, "rows_per_message": BATCH, "results": results,
-              "latency": latency(known), "memory": memory(known, 100 if args.quick else 1_000),
-              "snapshot": snapshots(known, 100 if args.quick else 1_000)}  # fmt: skip
+    if args.worker:
+        return asyncio.run(work(args.worker[0], args.worker[1], Path(args.worker[2])))
+    report = asyncio.run(measure(args))
     if args.json:
         args.json.write_text(json.dumps(report, indent=1))
     print(json.dumps(report))

@@ -190,7 +190,8 @@ class Detect:
         ahead of what was said, so the caller must `restore` and read again."""
         for baseline in said.baselines:
             await self.telemetry.put_baseline(baseline)
-        await asyncio.gather(*(self.bus.publish(window) for window in said.windows))
+        if said.windows:
+            await self.bus.publish_all(said.windows)
         for detected in said.detected:
             await self.bus.publish(detected)
 

@@ -21,6 +21,10 @@ class Bus(Protocol):
 
     async def publish(self, event: Any) -> None: ...
 
+    async def publish_all(self, events: Sequence[Any]) -> None:
+        """The same for many at once, in any order."""
+        ...
+
 
 class Incidents(Protocol):
     """The view of incidents, kept by compare-and-set."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from core.detect import PARTITIONS
 from core.errors import Unavailable
 from integrations.jetstream import (
     CONSUMER_EXISTS,
@@ -211,7 +212,8 @@ class Feed:
         self._delivery, self._stale = 0, False
         if self._pull is not None:
             await self._pull.close()
-        self._pull = Pull(self._connection, self.stream, self.durable, self._batch)
+        share = 4 * PARTITIONS if self._claim else 1
+        self._pull = Pull(self._connection, self.stream, self.durable, self._batch, share=share)
         await self._pull.open()
         return start - 1
 

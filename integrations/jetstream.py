@@ -110,12 +110,17 @@ def position(reply: str) -> Position:
 class Pull:
     """Keeps a pull consumer's messages coming into a small buffer: asks ahead, and again after every interruption.
 
-    At most about `batch` messages (and 2 x MAX_PULL_BYTES) wait here, so a slow reader slows the server down. With
-    `ahead` the next batch is asked for while this one is read.
+    At most about `batch` messages (and 2 x MAX_PULL_BYTES, a part of it where pulls `share` a connection: the server
+    ends one that does not take 64 MB) wait here, so a slow reader slows the server down. With `ahead` the next batch is
+    asked for while this one is read.
     """
 
-    def __init__(self, connection: Connection, stream: str, consumer: str, batch: int = 1_000, *, ahead: bool = True):
+    def __init__(
+        self, connection: Connection, stream: str, consumer: str, batch: int = 1_000, *, ahead: bool = True,
+        share: int = 1,
+    ):  # fmt: skip
         self._connection, self._batch, self._ahead = connection, batch, ahead
+        self._bytes = MAX_PULL_BYTES // share
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._inbox = connection.inbox()
         self._buffer: deque[Message] = deque()
@@ -148,7 +153,8 @@ class Pull:
                 return []
             self._arrived.clear()
             try:
-                await asyncio.wait_for(self._arrived.wait(), min(left, HEARTBEAT_SECONDS))
+                async with asyncio.timeout(min(left, HEARTBEAT_SECONDS)):
+                    await self._arrived.wait()
             except TimeoutError:
                 if time.monotonic() - self._heard > 2.5 * HEARTBEAT_SECONDS:
                     self.again()
@@ -174,7 +180,7 @@ class Pull:
             "batch": self._batch,
             "expires": int(PULL_SECONDS * _NS),
             "idle_heartbeat": int(HEARTBEAT_SECONDS * _NS),
-            "max_bytes": MAX_PULL_BYTES,
+            "max_bytes": self._bytes,
         }
         self._asked += self._batch
         self._heard = time.monotonic()
@@ -199,3 +205,5 @@ class Pull:
         self._asked = max(0, self._asked - int(unsent)) if unsent else 0
         said = headers.get("Description", "").lower()
         self.lost_consumer = self.lost_consumer or status == "503" or "consumer deleted" in said
+        if "exceeds maxbytes" in said:  # one message alone is larger than our part
+            self._bytes = min(2 * self._bytes, MAX_PULL_BYTES)

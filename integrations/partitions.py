@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from core.errors import Unavailable
+from core.tasks import ended
 from integrations.jetstream import (
     CONSUMER_EXISTS,
     CONSUMER_NOT_FOUND,
@@ -128,8 +129,7 @@ class _Share:
     async def _give_back(self, n: int) -> None:
         """End the job, which stores where it stands; then take our mark off the partition."""
         job = self.jobs.pop(n)
-        job.cancel()
-        await asyncio.gather(job, return_exceptions=True)
+        await ended([job])
         name = self._name(n)
         try:
             found = await api(self.connection, f"CONSUMER.INFO.{self.stream}.{name}")

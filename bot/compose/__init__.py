@@ -28,6 +28,7 @@ from contextlib import AsyncExitStack
 from bot.compose.ground import Ground, Work, ground
 from core.policy import Policy
 from core.settings import Settings
+from core.tasks import ended
 from integrations.nats import Route
 
 __all__ = ["TARGETS", "Ground", "ground", "serve", "servers"]
@@ -98,6 +99,4 @@ async def _run(stop: asyncio.Event, work: Work) -> None:
         for task in done - {waiting}:
             task.result()
     finally:
-        for task in (waiting, *tasks):
-            task.cancel()
-        await asyncio.gather(waiting, *tasks, return_exceptions=True)
+        await ended([waiting, *tasks])

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bot.compose.baselines import finder
@@ -21,6 +21,7 @@ from core.detect import PARTITIONS, Columns, Detect
 from core.errors import Conflict, PolicyError, Unavailable
 from core.policy import DEFAULT, Policy, line_of
 from core.settings import Settings
+from core.tasks import together
 from core.watcher import Watcher
 from integrations.nats import Route
 from integrations.partitions import Claim, Taken
@@ -30,7 +31,7 @@ log = logging.getLogger("middlewatch")
 
 SNAPSHOT_SECONDS = 1.0
 SNAPSHOT_SHARE = 0.1
-"""At most this part of the time goes into snapshots: where they take long they are made less often."""
+"""At most this part of a process's time goes into snapshots: where they take long they are made less often."""
 LOOK_SECONDS = 0.02
 QUIET_LOOKS = 5
 """So many looks in a row that found nothing waiting mean that nothing older will come."""
@@ -90,6 +91,8 @@ class Detecting:
     house: Ground
     watcher: Callable[[], Watcher]
     cpu: asyncio.Semaphore
+    at_work: dict[int, Detect] = field(default_factory=dict)
+    """partition -> what works on it in this process."""
 
     async def partition(self, claim: Claim) -> None:
         """Read on from the partition's snapshot until cancelled; then store where it stands. Ends with Taken when
@@ -97,7 +100,6 @@ class Detecting:
         be said completely."""
         views = self.house.views
         while True:
-            taken = False
             try:
                 epoch = await views.snapshots.claim(f"detect:{claim.partition}")
                 detect = Detect(
@@ -105,13 +107,12 @@ class Detecting:
                     partition=claim.partition, epoch=epoch, cpu=self.cpu,
                 )  # fmt: skip
                 await detect.restore()
+                self.at_work[claim.partition] = detect
                 await self._read_on(claim, detect)
-            except* (Taken, Conflict):
-                taken = True
-            except* Unavailable as outage:
-                log.warning("partition %d starts again from its snapshot: %s", claim.partition, outage.exceptions[0])
-            if taken:
-                raise Taken("another process works on it now")
+            except (Taken, Conflict) as lost:
+                raise Taken(str(lost)) from None
+            except Unavailable as outage:
+                log.warning("partition %d starts again from its snapshot: %s", claim.partition, outage)
             await asyncio.sleep(1.0)
 
     async def _read_on(self, claim: Claim, detect: Detect) -> None:
@@ -126,14 +127,16 @@ class Detecting:
         served, labels = feeds
         try:
             await served.open()  # the partition is ours with this, or Taken
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_reading(detect, served))
-                group.create_task(_reading(detect, labels, after=served))
-                group.create_task(_checkpoints(detect, feeds))
+            await together(
+                _reading(detect, served),
+                _reading(detect, labels, after=served),
+                _checkpoints(detect, feeds, self.at_work),
+            )
         except asyncio.CancelledError:
             await _stored(detect, feeds)
             raise
         finally:
+            self.at_work.pop(claim.partition, None)
             for feed in feeds:
                 await feed.close()
 
@@ -156,7 +159,7 @@ async def _caught_up(detect: Detect, feed: Any, at: float) -> None:
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _checkpoints(detect: Detect, feeds: Sequence[Any]) -> None:
+async def _checkpoints(detect: Detect, feeds: Sequence[Any], at_work: Sized) -> None:
     stored: dict[str, int] = {}
     clock = asyncio.get_running_loop().time
     pause = SNAPSHOT_SECONDS
@@ -167,7 +170,7 @@ async def _checkpoints(detect: Detect, feeds: Sequence[Any]) -> None:
             await detect.tick()
         if detect.position.sequences != stored:
             stored = await _stored(detect, feeds)
-        pause = max(SNAPSHOT_SECONDS, (clock() - begun) / SNAPSHOT_SHARE)
+        pause = max(SNAPSHOT_SECONDS, (clock() - begun) * len(at_work) / SNAPSHOT_SHARE)
 
 
 async def _stored(detect: Detect, feeds: Sequence[Any]) -> dict[str, int]:

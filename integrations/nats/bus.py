@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("middlewatch.nats")
 
+AT_ONCE = 200
+"""Messages that `publish_all` sends before it waits."""
 _SMALLEST_PAYLOAD = 4_000_000
 _SMALLEST_STREAM = 16 * 1024 * 1024
 
@@ -161,15 +163,29 @@ class Nats:
         """
         await self.publish_bytes(subject_of(event), encode(event), id=event.id)
 
-    async def publish_bytes(self, subject: str, payload: bytes, *, id: str = "", content_type: str = JSON) -> int:
-        """Store one message as a producer would; its stream sequence. With an `id`, a repeat is dropped."""
-        headers = {"Content-Type": content_type} | ({"Nats-Msg-Id": id} if id else {})
-        server, limit = self.connection, self.connection.client.max_payload
+    async def publish_all(self, events: Sequence[Any]) -> None:
+        """The same for many at once, in any order: they share one wait. Raises as `publish` does."""
+        limit = self.connection.client.max_payload
+        for first in range(0, len(events), AT_ONCE):
+            messages = [(subject_of(event), encode(event), event.id) for event in events[first : first + AT_ONCE]]
+            for subject, payload, _ in messages:
+                self._fits(subject, payload, limit)
+            await self.connection.publish_all(
+                [(s, p, {"Content-Type": JSON, "Nats-Msg-Id": name}) for s, p, name in messages]
+            )
+
+    def _fits(self, subject: str, payload: bytes, limit: int) -> None:
         if len(payload) > limit:
             raise Unavailable(
                 f"a message for {subject} has {len(payload)} bytes and NATS at {self.shown} takes {limit}: "
                 "set max_payload: 8MB in its configuration"
             )
+
+    async def publish_bytes(self, subject: str, payload: bytes, *, id: str = "", content_type: str = JSON) -> int:
+        """Store one message as a producer would; its stream sequence. With an `id`, a repeat is dropped."""
+        headers = {"Content-Type": content_type} | ({"Nats-Msg-Id": id} if id else {})
+        server = self.connection
+        self._fits(subject, payload, server.client.max_payload)
         ack = await server.retried(
             lambda: server.stream.publish(subject, payload, timeout=1.5, headers=dict(headers))
         )  # fmt: skip

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -45,6 +46,9 @@ class Connection:
         self._up = asyncio.Event()
         self._reported = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._answers: dict[str, asyncio.Future[Any]] = {}
+        self._count = 0
+        self._acks = ""
         self.pulls: WeakSet[Pull] = WeakSet()
         """What is pulled for routes: to be asked for again after an interruption."""
 
@@ -165,6 +169,47 @@ class Connection:
             await self.client.publish(subject, payload, reply=reply)
         except Error as error:
             raise Unavailable(f"NATS at {self.shown} does not take messages: {_said(error)}") from None
+
+    async def publish_all(self, messages: Sequence[tuple[str, bytes, dict[str, str]]]) -> None:
+        """Have each (subject, payload, headers with a message id) stored. What was not answered is sent again, which
+        its id makes harmless. Raises Unavailable."""
+        left = list(messages)
+
+        async def attempt() -> None:
+            left[:] = await self._unanswered(left)
+            if left:
+                raise TimeoutError(f"{len(left)} of {len(messages)} messages were not acknowledged")
+
+        await self.retried(attempt)
+
+    async def _unanswered(self, messages: list[Any]) -> list[Any]:
+        """Send them, all on one inbox (a request each would cost ten times as much); those without an answer."""
+        if not self._acks:
+            self._acks = self.inbox()
+            await self.client.subscribe(f"{self._acks}.*", cb=self._answered)  # type: ignore[arg-type]
+        loop, waiting = asyncio.get_running_loop(), {}
+        try:
+            for message in messages:
+                self._count += 1
+                token = str(self._count)
+                waiting[token] = self._answers[token] = loop.create_future()
+                subject, payload, headers = message
+                await self.client.publish(subject, payload, reply=f"{self._acks}.{token}", headers=dict(headers))
+            await asyncio.wait(waiting.values(), timeout=3.0)
+            answers = [future.done() and future.result() for future in waiting.values()]
+        finally:
+            for token in waiting:
+                self._answers.pop(token, None)
+        return [message for message, answer in zip(messages, answers, strict=True) if not answer]
+
+    async def _answered(self, message: Any) -> None:
+        waiting = self._answers.get(message.subject.rpartition(".")[2])
+        if waiting is None or waiting.done():
+            return
+        said = json.loads(message.data) if message.data else {"error": {}}  # without data: nobody serves the stream
+        if error := said.get("error"):
+            log.warning("NATS at %s did not store a message: %s", self.shown, error.get("description"))
+        waiting.set_result("error" not in said)
 
     async def listen(self, subject: str, heard: Callable[[Message], Awaitable[None]]) -> Subscription:
         return _Ear(await self.client.subscribe(subject, cb=heard))  # type: ignore[arg-type]

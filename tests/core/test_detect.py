@@ -66,6 +66,10 @@ class Bus:
             raise Unavailable("NATS is away")
         self.said.setdefault(event.id, event)
 
+    async def publish_all(self, events: Any) -> None:
+        for event in events:
+            await self.publish(event)
+
 
 class Counting:
     """A watcher that counts rows a model, and says a detection at every row whose id begins with `bad`."""

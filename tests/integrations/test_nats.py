@@ -6,13 +6,14 @@ import asyncio
 import json
 import logging
 
+import msgspec
 import pytest
 
 from core.errors import Conflict, Poison, Retry, Unavailable
-from core.events import DeadLetter
+from core.events import DeadLetter, WindowClosed
 from integrations.nats import Nats, Route
 from integrations.wire import Delivered, encode
-from tests.integrations.events import alert
+from tests.integrations.events import alert, window
 from tests.servers import eventually
 
 pytestmark = pytest.mark.servers
@@ -25,7 +26,6 @@ async def bus(nats_url):
 
 
 async def _dead(bus: Nats) -> list[DeadLetter]:
-    import msgspec
 
     return [msgspec.json.decode(e.data, type=DeadLetter) async for e in bus.read("dead.>")]
 
@@ -330,3 +330,21 @@ async def test_caught_up_waits_for_what_is_still_in_hand(bus):
     waiting = asyncio.create_task(bus.caught_up([route], 60))
     go_on.set()
     assert await waiting == []
+
+
+async def test_many_at_once_are_stored_once_each(bus):
+    """`publish_all` returns when all are stored; the same again, and one that is there already, change nothing."""
+    many = [window(number) for number in range(1, 301)]
+    await bus.publish(many[7])
+    await bus.publish_all(many)
+    await bus.publish_all(many[:50])
+    stored = [msgspec.json.decode(e.data, type=WindowClosed) async for e in bus.read("window.>")]
+    assert sorted(w.id for w in stored) == sorted(w.id for w in many)
+
+
+async def test_many_at_once_without_a_server_is_an_error(nats_server):
+    """When nobody stores them, the error says where."""
+    async with Nats(nats_server.url, patience=0.5) as bus:
+        nats_server.kill()
+        with pytest.raises(Unavailable, match="NATS at"):
+            await bus.publish_all([window(1)])
