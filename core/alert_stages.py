@@ -143,6 +143,8 @@ class State(Struct, kw_only=True):
     recent: dict[str, list[float]] = {}
     """tenant -> event times of alerts that opened something in the last hour."""
     waiting: list[Draft] = []
+    held: list[Draft] = []
+    """Drafts muted by a silence or a dead upstream whose trouble lasts."""
 
 
 Stage = Callable[[Draft, State, Context, Rules, float], None]

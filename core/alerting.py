@@ -8,7 +8,7 @@ words they speak in, are in `core.alert_stages`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -36,8 +36,15 @@ __all__ = [
 ]  # fmt: skip
 
 
+ContextOf = Callable[[str, str], Context]
+"""What is known around a model (tenant, model)."""
+HELD = (NotifyReason.SILENCED, NotifyReason.UPSTREAM)
+"""What these mute is told when they end, if the trouble still lasts."""
+MOST_HELD = 1_000
+
+
 class Pipeline:
-    """The stages in order, and what they remember. `push` with no detections lets waiting alerts go."""
+    """The stages in order, and what they remember. `push` with no detections lets the key's waiting alerts go."""
 
     def __init__(self, rules: Rules | Any = None, stages: Sequence[Stage] = STAGES):
         self.rules = rules if isinstance(rules, Rules) else rules_of(rules)
@@ -63,19 +70,36 @@ class Pipeline:
         for calm in calms:
             resolved = self._resolve(key, calm, cause)
             out += [resolved] if resolved else []
-        for draft in [*self._released(detections), *_drafts(key, detections)]:
-            if self._waits(draft):
-                continue
-            for stage in self.stages:
-                stage(draft, self.state, context, self.rules, now)
-                if draft.muted is not None:
-                    break
-            if draft.muted is None:
-                out.append(self._sent(draft, now, cause))
-            else:
-                self.muted.append(draft)
+        for draft in [*self._released(key, detections), *_drafts(key, detections)]:
+            if not self._waits(draft):
+                out += self._through(draft, context, now, cause)
         self._forget(max([d.at for d in detections] + [c.at for c in calms], default=0.0))
         return out
+
+    def later(self, context_of: ContextOf, now: float, at: float) -> list[AlertFired]:
+        """Alerts whose time has come without a detection of their own: those that waited for others long enough (event
+        time is `at`; infinity lets all go), and troubles that last although what muted them is over."""
+        over = [w for w in self.state.waiting if at - min(d.at for d in w.detections) >= self.rules.group_seconds]
+        self.state.waiting = [w for w in self.state.waiting if w not in over]
+        held, self.state.held, self.muted = self.state.held, [], []
+        out: list[AlertFired] = []
+        for draft in [*over, *held]:
+            draft.muted, draft.why = None, ""
+            out += self._through(draft, context_of(*draft.key[:2]), now, "waited" if draft in over else "unmuted")
+        self.muted = [draft for draft in self.muted if draft not in held]
+        return out
+
+    def _through(self, draft: Draft, context: Context, now: float, cause: str) -> list[AlertFired]:
+        """The draft through every stage: its alert, or none, and why."""
+        for stage in self.stages:
+            stage(draft, self.state, context, self.rules, now)
+            if draft.muted is not None:
+                self.muted.append(draft)
+                if draft.muted in HELD:
+                    others = [one for one in self.state.held if one.fingerprint != draft.fingerprint]
+                    self.state.held = [*others, draft][-MOST_HELD:]
+                return []
+        return [self._sent(draft, now, cause)]
 
     def _waits(self, draft: Draft) -> bool:
         """With `group_seconds`, a new draft waits for others of its model; a released one has `why` set."""
@@ -91,9 +115,10 @@ class Pipeline:
         self.muted.append(draft_copy)
         return True
 
-    def _released(self, detections: Sequence[Detection]) -> list[Draft]:
+    def _released(self, key: Key, detections: Sequence[Detection]) -> list[Draft]:
         latest = max((d.at for d in detections), default=float("inf"))
-        ready = [w for w in self.state.waiting if latest - min(d.at for d in w.detections) >= self.rules.group_seconds]
+        mine = [w for w in self.state.waiting if w.key == key]
+        ready = [w for w in mine if latest - min(d.at for d in w.detections) >= self.rules.group_seconds]
         self.state.waiting = [w for w in self.state.waiting if w not in ready]
         for draft in ready:
             draft.why = "released"
@@ -132,6 +157,7 @@ class Pipeline:
     def _resolve(self, key: Key, calm: Any, cause: str) -> AlertResolved | None:
         mark = fingerprint(key, calm.kind)
         self.state.waiting = [w for w in self.state.waiting if (w.key, w.kind) != (key, calm.kind)]
+        self.state.held = [w for w in self.state.held if w.fingerprint != mark]
         past = self.state.firings.get(mark)
         if past is None or past.resolved is not None or past.key != key:
             return None
@@ -148,6 +174,7 @@ class Pipeline:
             fingerprint=mark,
             group=past.group,
             rows=calm.rows,
+            reason=str(NotifyReason.RESOLVED),
         )
 
     def _forget(self, at: float) -> None:

@@ -6,6 +6,7 @@ Acknowledged after the snapshot, as detect is: a reader killed anywhere says the
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -60,7 +61,11 @@ class Alerts:
         self.bus, self.snapshots, self.flags, self.policy, self.world = bus, snapshots, flags, policy, world
         self.now = now
         self.pipeline = Pipeline(rules)
+        self.turn = asyncio.Lock()
+        """Held while something is said and stored."""
         self.seq = self.epoch = 0
+        self._at = self._heard = 0.0
+        """Event time of the newest detection, and when it was heard."""
 
     async def restore(self) -> int:
         """Claim the alerts for this process; the sequence up to which the stored state goes."""
@@ -80,6 +85,21 @@ class Alerts:
                 for detected in message.events:
                     await self.on_detected(detected)
                 self.seq = message.seq
+        await self._store()
+
+    async def on_time(self) -> None:
+        """Let go what waited long enough, and what lasts although its silence or its dead upstream is over.
+
+        Without detections the event time runs on with the wall clock. Raises Unavailable, Conflict.
+        """
+        if not (self.pipeline.state.waiting or self.pipeline.state.held):
+            return
+        alerts = self.pipeline.later(self._context, self.now(), self._at + self.now() - self._heard)
+        if alerts:
+            await self._say(alerts)
+            await self._store()
+
+    async def _store(self) -> None:
         state = State(seq=self.seq, pipeline=self.pipeline.snapshot())
         await self.snapshots.store(NAME, self.epoch, {"": msgspec.msgpack.encode(state)})
 
@@ -90,13 +110,20 @@ class Alerts:
         alerts = self.pipeline.push(
             key, detected.detections, context, self.now(), calms=detected.calms, cause=detected.id
         )  # fmt: skip
+        self._at, self._heard = max(self._at, detected.at), self.now()
+        muted = self.pipeline.muted
+        if self.pipeline.state.waiting:
+            alerts += self.pipeline.later(self._context, self.now(), self._at)
+        await self._say(alerts)
+        for draft in muted:
+            log.info("muted %s %s: %s (%s)", "/".join(draft.key[:2]), draft.kind, draft.muted, draft.why)
+            await self.flags.count(f"muted:{draft.muted}")
+
+    async def _say(self, alerts: Sequence[Any]) -> None:
         for alert in alerts:
             if isinstance(alert, AlertFired):
                 log.warning("%s %s %s: %s (%s)", alert.severity, alert.tenant, alert.model, alert.kind, alert.reason)
             await self.bus.publish(alert)
-        for draft in self.pipeline.muted:
-            log.info("muted %s %s: %s (%s)", "/".join(draft.key[:2]), draft.kind, draft.muted, draft.why)
-            await self.flags.count(f"muted:{draft.muted}")
 
     def _context(self, tenant: str, model: str) -> Context:
         rules, world = self.policy.rules(tenant, model), self.world

@@ -196,6 +196,8 @@ class AlertResolved(_Ours, frozen=True, kw_only=True, forbid_unknown_fields=True
     group: str
     rows: int
     """How many rows of calm were seen."""
+    reason: str = "resolved"
+    """`core.alerting.NotifyReason` value."""
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -193,11 +193,23 @@ async def _alerting(house: Ground, alerts: Alerts) -> None:
         await feed.until_free()
         feed = house.bus.feed(durable="detect-alerts", subject="detection.>", start=await alerts.restore() + 1)
         try:
-            async for batch in feed:
-                await alerts.on_batch(batch)
-                await feed.ack(batch[-1].seq)
+            await together(_forming(alerts, feed), _timely(alerts))
         except (Unavailable, Conflict) as outage:
             log.warning("alerts start again from their stored state: %s", outage)
             await asyncio.sleep(1.0)
         finally:
             await feed.close()
+
+
+async def _forming(alerts: Alerts, feed: Any) -> None:
+    async for batch in feed:
+        async with alerts.turn:
+            await alerts.on_batch(batch)
+        await feed.ack(batch[-1].seq)
+
+
+async def _timely(alerts: Alerts) -> None:
+    while True:
+        await asyncio.sleep(SNAPSHOT_SECONDS)
+        async with alerts.turn:
+            await alerts.on_time()

@@ -55,11 +55,18 @@ async def _lineage(house: Ground, world: World, models: list[tuple[str, str]], t
             continue
         mine = [model for t, model in models if t == tenant]
         above = {model: graph.upstream(model) for model in mine}
-        upstream[tenant] = {model: [node["id"] for node in nodes] for model, nodes in above.items()}
+        upstream[tenant] = {model: [_called(node, mine) for node in nodes] for model, nodes in above.items()}
         downstream[tenant] = {model: _consumers(graph, model) for model in mine}
         if house.policy.alerting.mute_dead_upstream:
-            down[tenant] = {node["id"]: why for nodes in above.values() for node in nodes if (why := _dead(node))}
+            down[tenant] = {
+                _called(node, mine): why for nodes in above.values() for node in nodes if (why := _dead(node))
+            }
     world.upstream, world.downstream, world.down = upstream, downstream, down
+
+
+def _called(node: dict[str, Any], models: list[str]) -> str:
+    """A model that is watched is called as its alerts call it, whatever its lineage calls it."""
+    return str(node["name"] if node.get("kind") == "model" and node.get("name") in models else node["id"])
 
 
 def _consumers(graph: Any, model: str) -> int:

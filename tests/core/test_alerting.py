@@ -194,6 +194,48 @@ def test_group_seconds_gathers():
     assert [d.signal for d in alert.detections] == ["feature:amount", "feature:b"]
 
 
+def test_what_waits_goes_without_another_detection():
+    """When its time is over, by event time, a waiting alert goes with the world of its own model."""
+    pipeline = Pipeline(Rules(group_seconds=60.0))
+    sent(pipeline, KEY, found(at=1_000.0))
+    own = Context(labels={"fraud": {"owner": "@risk"}})
+    assert pipeline.later(lambda tenant, model: own, 5.0, 1_059.0) == []
+    (alert,) = pipeline.later(lambda tenant, model: own, 5.0, 1_060.0)
+    assert alert.labels["owner"] == "@risk"
+    assert sent(pipeline, ("acme", "other", "1"), found(at=1_000.0)) == []
+    assert sent(pipeline, KEY, found(at=2_000.0)) == []
+
+
+def test_a_trouble_that_outlasts_its_silence_is_told():
+    """Once the silence ends, the alert goes; a trouble that ended within it is never told."""
+    quiet = Context(silences=[Silence(id="s", tenant="acme", until=10.0, by="U1", reason="known")])
+    lasts, ends = Pipeline(), Pipeline()
+    for pipeline in (lasts, ends):
+        assert sent(pipeline, KEY, found(), context=quiet, now=5.0) == []
+        assert pipeline.later(lambda tenant, model: quiet, 9.0, 2_000.0) == []
+    sent(ends, calms=[Calm("data_drift", 2_000.0)])
+    again = Pipeline()
+    again.restore(lasts.snapshot())
+    (alert,) = again.later(lambda tenant, model: quiet, 11.0, 2_000.0)
+    assert (alert.reason, alert.at) == ("first_firing", 1_000.0)
+    assert again.later(lambda tenant, model: quiet, 12.0, 2_000.0) == []
+    assert ends.later(lambda tenant, model: quiet, 11.0, 2_000.0) == []
+
+
+def test_a_model_under_a_silent_one_is_told_when_that_speaks_again():
+    """The dead upstream muted it; the upstream came back and the trouble is still there."""
+    context = Context(upstream={"fraud": ["embedder"]})
+    pipeline = Pipeline()
+    above = ("acme", "embedder", "1")
+    sent(pipeline, above, found("silence", kind="silence", effect=0.0), context=context)
+    assert sent(pipeline, KEY, found(), context=context) == []
+    assert pipeline.later(lambda tenant, model: context, 6.0, 1_500.0) == []
+    (over,) = sent(pipeline, above, calms=[Calm("silence", 2_000.0)], context=context)
+    assert over.reason == "resolved"
+    (alert,) = pipeline.later(lambda tenant, model: context, 7.0, 2_000.0)
+    assert alert.model == "fraud"
+
+
 def test_low_importance_and_tier_lower_the_severity():
     """A drift in features nobody relies on is worth less."""
     (alert,) = sent(Pipeline(), KEY, found(importance=0.005), context=Context(labels={"fraud": {"tier": "low"}}))

@@ -15,6 +15,7 @@ from core.errors import Conflict, Unavailable
 from core.events import Detected, InferenceServed, LabelArrived
 from core.findings import Calm, Detection
 from core.policy import Policy
+from core.ports import Silence
 
 
 class Snapshots:
@@ -280,3 +281,18 @@ async def test_alerts_go_on_from_their_stored_state(place):
     assert place.flags.counts == {"muted:already_firing": 1}
     with pytest.raises(Conflict):
         await first.on_batch([Message(4, [detected(at=1_300.0)])])
+
+
+async def test_a_silence_that_ends_lets_the_alert_go(place):
+    """Without another detection: the world changed, the alert is said, and said once across a restart."""
+    world = World(silences=[Silence(id="s", tenant="acme", until=10.0, by="U1", reason="known")])
+    one = alerts(place, world)
+    await one.restore()
+    await one.on_batch([Message(1, [detected()])])
+    assert place.bus.said == {}
+    world.silences = []
+    await one.on_time()
+    again = alerts(place, world)
+    await again.restore()
+    await again.on_time()
+    assert [event.reason for event in place.bus.said.values()] == ["first_firing"]
