@@ -117,6 +117,8 @@ class ModelRules(_Section, frozen=True, kw_only=True):
     importance: dict[str, float] = {}
     task: str = ""
     """`binary`, `multiclass`, `regression`; guessed from scores and labels when empty."""
+    rebaseline: list[str] = []
+    """Versions whose change you approve ("*": every one): each learns its baseline anew from its own first rows."""
     segments: list[str] = []
     threshold: float = 0.5
     deployer: str = ""

@@ -53,7 +53,8 @@ def known(model: Model, name: str, errors: np.ndarray, at: np.ndarray, reaction:
 
 def _watch(model: Model, version: Version) -> ErrorWatch:
     if version.errors is None:
-        version.errors = ErrorWatch(model.options, model.reference.error if model.reference else None)
+        known = None if model.anew(version) else model.reference
+        version.errors = ErrorWatch(model.options, known.error if known else None)
     return version.errors
 
 

@@ -181,12 +181,16 @@ class Model:
         return version
 
     def _baseline(self, version: Version, reaction: Reaction) -> None:
-        """The version's own baseline when there is one, else the model's."""
-        reference = self._found(version.name, reaction) or self.reference
+        """The version's own baseline when there is one, else the model's; none yet when it shall learn its own."""
+        reference = self._found(version.name, reaction) or (None if self.anew(version) else self.reference)
         if reference is None:
             return
         self.reference = self.reference or reference
         version.reference = reference
+
+    def anew(self, version: Version) -> bool:
+        """Whether the version learns its own baseline, and has not yet."""
+        return version.reference is None and not {version.name, "*"}.isdisjoint(self.options.rebaseline)
 
     def _found(self, name: str, reaction: Reaction) -> Reference | None:
         from detectors import baseline, from_file

@@ -55,6 +55,9 @@ class Options(Struct, frozen=True, kw_only=True):
     task: str = ""
     """`binary`, `multiclass`, `regression`, `ranking`; guessed when empty."""
     importance: dict[str, float] = {}
+    rebaseline: list[str] = []
+    """Versions whose change people approved (`*`: every one): their own first stable rows become their baseline, unless
+    a file is named for them. Any other version is held against the version before, so that a bad one is caught."""
     segments: list[str] = []
     """Columns whose most frequent values are watched apart."""
     segment_values: int = 8

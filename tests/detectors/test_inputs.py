@@ -339,3 +339,21 @@ def test_the_calendar_is_no_drift_behind_a_short_baseline():
     left = lambda count: set(learn(rows.take(slice(0, count)), tenant="a", model="m", version="1", source="t").left)  # noqa: E731
     assert left(1_000) == {"feature:hour"}
     assert left(4_000) == {"feature:day"}
+
+
+def test_an_approved_version_learns_its_own_baseline():
+    """Version 2 moved on purpose: named in policy its own first rows are its baseline; unnamed it is an incident."""
+    rng = np.random.default_rng(34)
+    first = events({"x": rng.normal(0, 1, 900)})
+    second = events({"x": rng.normal(3, 1, 1_400)}, start=START + 54_000, first=900, version="2")
+    third = events({"x": rng.normal(9, 1, 200)}, start=START + 138_000, first=2_300, version="3")
+    for approved, told in ((["2"], ["3"]), ([], ["2"])):
+        monitor = Monitor({"baseline_rows": 500, "rebaseline": approved})
+        reactions = feed(monitor, [*first, *second, *third])
+        assert [key[2] for r in reactions for key, _ in r.detections][:1] == told
+        assert [b.version for r in reactions for b in r.baselines] == ["1", *approved]
+    again = Monitor({"baseline_rows": 500, "rebaseline": ["2"]})
+    feed(again, [*first, *second[:200]])
+    kept = Monitor({"baseline_rows": 500, "rebaseline": ["2"]})
+    kept.restore(again.snapshot())
+    assert msgspec.json.encode(feed(kept, second[200:])) == msgspec.json.encode(feed(again, second[200:]))
