@@ -19,12 +19,12 @@ def confidence(node: float, kind: float, *, telemetry: bool, alone: bool = False
 
     `alone`: the alert is the only evidence there is; that is never enough to act on.
     """
-    x = _BIAS + _NODE * _logit(node) + _KIND * _logit(kind)
+    x = _BIAS + _NODE * logit(node) + _KIND * logit(kind)
     value = 1 / (1 + math.exp(-x))
     value *= 1.0 if telemetry else BLIND
     return round(min(value, ALONE) if alone else value, 3)
 
 
-def _logit(p: float) -> float:
+def logit(p: float) -> float:
     p = min(max(p, 1e-6), 1 - 1e-6)
     return min(max(math.log(p / (1 - p)), -_CLIP), _CLIP)

@@ -159,6 +159,13 @@ class Picture:
                 return place, change
         return None
 
+    def concerns(self, target: str) -> bool:
+        """Whether a change of `target` could have led here: the model, an input, or what is upstream. Without lineage
+        everything could."""
+        if self.lineage is None or self.is_model(target) or target in self.inputs:
+            return True
+        return any(target in (row["id"], row.get("title")) for row in self.lineage.result["nodes"])
+
     def is_model(self, target: str) -> bool:
         node = self.lineage.result["model"] if self.lineage else self.model
         return target in (self.model, node) or re.split(r"[/:.]", target)[-1] == self.model

@@ -53,8 +53,11 @@ def read_all(case: Case, segments: bool = False) -> list[Reading]:
             quiet.setdefault(_family(case, series), []).append(found[1])
     known = {family: np.sort(np.concatenate(several)) for family, several in quiet.items()}
     readings = []
+    cycle = _cycle([s for s in wanted if s.role.name == "model_age"])
     for series, found in zip(wanted, first, strict=True):
-        if found is not None:
+        if series.role.name == "model_age":
+            readings.append(_aged(series, case.at, cycle, c))
+        elif found is not None:
             reading = found[0]
             if reading.series.role.name in ("version", "schema") and reading.s:
                 readings.append(reading._replace(nats=1.5))
@@ -137,6 +140,25 @@ def _stepped(series: Series, at: float, c: Constants) -> Reading:
     return Reading(
         series, 20.0, sign, float(value[place]), float(value[place + 1]), onset, 0.0, float(t[place + 1]), 1.0
     )
+
+
+def _cycle(ages: Sequence[Series]) -> float:
+    """The greatest age that any of these models reached before it was trained again; 30 (days) when none was."""
+    reached = [float(s.value[i]) for s in ages for i in np.flatnonzero(np.diff(s.value) < 0)]
+    return max(reached, default=30.0)
+
+
+def _aged(series: Series, at: float, cycle: float, c: Constants) -> Reading:
+    """A model's age has no usual level, it grows until the next training: is it older than any of them ever got?"""
+    seen = series.at <= at + AFTER
+    value, t = series.value[seen], series.at[seen]
+    last, when = (float(value[-1]), float(t[-1])) if len(value) else (0.0, at)
+    over = last / max(cycle, 1e-9)
+    renewed = bool((np.diff(value) < 0).any()) if len(value) > 1 else False
+    if renewed or over < 1.2:
+        return Reading(series, 0.0, 0, last, last, None, c.quiet, when, 1.0)
+    late = np.flatnonzero(value > cycle)
+    return Reading(series, 20.0, 1, cycle, last, float(t[late[0]]), 1.5 + min(math.log(over), 2.0), when, cycle)
 
 
 def _sampling(share: float, rows: float, largest: float) -> float:

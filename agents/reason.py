@@ -26,6 +26,8 @@ CHANGE_NATS = 1.8
 CHANGE_DECAY = 3 * 3600.0
 VERSION_NATS = 2.0
 """A fault that only rows of a new version show speaks for what the version changed."""
+CALM_INPUTS = 1.5
+"""Nats against what feeds a model all of whose inputs were measured and are calm."""
 EVERYTHING = "all inputs"
 """The node of "something common to all inputs": the world, or an upstream that lineage does not know."""
 
@@ -138,7 +140,8 @@ def _nodes(p: Picture) -> Nodes:
             edges.append((node, model, None))
     if len(of_label) > 1:
         edges += [(EVERYTHING, node, None) for node in dict.fromkeys(of_label.values())]
-    factors = {node: Factors(math.nan, Constants().unseen_culprit, 0.0) for node in {*ids, model, EVERYTHING}}
+    unseen = Constants().unseen_culprit - (CALM_INPUTS if len(p.calm_inputs) > 1 and not p.moved_inputs else 0.0)
+    factors = {node: Factors(math.nan, unseen, 0.0) for node in {*ids, model, EVERYTHING}}
     for label, node in of_label.items():
         factors[node] = _shown(p.inputs[label])
     factors[model] = _shown(p.of("score", "confidence", "quality", "error", "latency", "silence", "duplicates"))

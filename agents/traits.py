@@ -74,10 +74,11 @@ def _outputs(p: Picture) -> dict[str, float | bool | None]:
 
 def _changes(p: Picture) -> dict[str, float | bool | None]:
     known = p.changes is not None
-    kinds = {c["kind"] for _, c in p.near_changes}
+    near = [c for _, c in p.near_changes if p.concerns(c["target"])]
+    kinds = {c["kind"] for c in near}
     return {
         "came_with_version": came_with_version(p),
-        "near_change": bool(p.near_changes) if known else None,
+        "near_change": bool(near) if known else None,
         "config_change": bool(kinds & {"flag", "configuration"}) if known else None,
         "schema_changed": True if "schema" in kinds else None,
     }

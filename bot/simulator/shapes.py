@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+GOLDEN = 0.6180339887498949
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -23,7 +25,9 @@ class Shape:
         if self.kind == "s-curve":
             return on / (1 + np.exp(-np.clip((x - self.length / 2) / (self.length / 10), -30, 30)))
         if self.kind == "intermittent":
-            return on * ((np.mod(x, self.period) < self.duty * self.period).astype(float))
+            # each period is on or off as a whole, in golden-ratio order: a job that runs every twelfth period meets
+            # good and bad ones alike, as does whoever samples at the same second of each
+            return on * (np.mod(np.floor(x / self.period) * GOLDEN, 1.0) < self.duty).astype(float)
         if self.kind == "decay":
             return on * np.exp(-np.clip(x, 0, None) / self.length)
         return on.astype(float)

@@ -216,6 +216,7 @@ class _Live:
         random, fault, kind = self.random, self.fault, self.fault.type
         served, shown = z.copy(), []
         inside = min(1.0, fault.size / fault.share if fault.segments and kind == "D4" else fault.size)
+        inside = 1.0 if kind == "D3" else inside  # a unit changes for every row
         for j, item in enumerate(self.inputs):
             hit = (
                 item.hit & in_slice & (random.random(len(t)) < inside * amount) if item.hit else np.zeros(len(t), bool)

@@ -80,7 +80,8 @@ def test_an_incident_is_drawn_written_and_answered_from_the_command_line(tmp_pat
     assert answer["headline"] in capsys.readouterr().out
     assert main(["eval", str(folder), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["cases"] == 1
-    assert main(["eval", str(folder)]) == 0
+    assert main(["eval", str(folder), "--figure", str(tmp_path / "figure.svg")]) == 0
+    assert "<circle" in (tmp_path / "figure.svg").read_text()
     assert "too few to mean anything" in capsys.readouterr().out
 
 
