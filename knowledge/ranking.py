@@ -8,6 +8,7 @@ import numpy as np
 
 from core.errors import Unavailable
 from knowledge.fusion import EXPRESSION_BESIDE, fuse, relevance
+from knowledge.intent import offered, part
 from knowledge.query import Query, names
 from knowledge.runbooks import Runbook
 from knowledge.shelf import BEST, FEATURES, ByWords, Shelf
@@ -16,8 +17,9 @@ from knowledge.words import words
 
 EVERYTHING = 256
 NEAR, BY_WORDS, SECTIONED = 96, 48, 20
-CONTENT, DEEPER = 0.2, 0.05
-"""In the choice of a section: what its content weighs beside its heading, and what each level of depth costs."""
+CONTENT, DEEPER, NAMED = 0.2, 0.05, 0.2
+"""In the choice of a section: what its content weighs beside its heading, what each level of depth costs, and what it
+earns by being headed as the part that was asked for (or loses as another one)."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -111,10 +113,12 @@ def sections(shelf: Shelf, vectors: Vectors | None, slot: int, asked: Asked, que
         place = shelf.chunk_of[at].section
         out[place] = max(out.get(place, -1.0), score)
     if question:
-        known = shelf.books[shelf.files[slot]].sections
+        known, wanted = shelf.books[shelf.files[slot]].sections, part(question)
         like = _like(vectors, question, [known[place].path for place in out])
         for (place, score), liking in zip(list(out.items()), like, strict=True):
             out[place] = CONTENT * score + liking - DEEPER * known[place].level
+            if wanted and (kind := offered(known[place].path)):
+                out[place] += NAMED if kind == wanted else -NAMED
     return out
 
 

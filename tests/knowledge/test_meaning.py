@@ -92,6 +92,25 @@ def test_the_question_chooses_the_section(embedder, cache):
     assert list(headings.values()) == ["Meaning", "Diagnosis", "Mitigation", "Impact"]
 
 
+@pytest.mark.parametrize(
+    ("question", "heading"),
+    [
+        ("What does this alert mean?", "Description"),
+        ("What is the impact?", "Severity"),
+        ("How do I diagnose this?", "Troubleshooting"),
+        ("How do I fix this?", "Resolution > When permissions are missing"),
+    ],
+)
+def test_a_section_is_found_under_whatever_name_its_author_gave_it(embedder, cache, tmp_path, question, heading):
+    """Other words for the four parts of a runbook are understood, and "Prevention" is not the answer to "fix this"."""
+    parts = ["Description", "Severity", "Troubleshooting", "Resolution", "Prevention", "Related alerts"]
+    texts = {part: f"## {part}\nReplication slots of the database.\n" for part in parts}
+    texts["Resolution"] = "## Resolution\n### When permissions are missing\nGrant them to the replication user.\n"
+    (tmp_path / "slots.md").write_text("# Replication slots\n" + "".join(texts.values()))
+    found = Runbooks(tmp_path, vectors=Vectors(cache, embedder)).find("replication slots grow", question=question)
+    assert found[0].book.sections[found[0].section].heading == heading
+
+
 def test_the_index_follows_the_files_and_survives_a_restart(embedder, cache, tmp_path):
     """After a restart the store still holds what was indexed, and only a changed file is indexed again."""
     root = tmp_path / "runbooks"
