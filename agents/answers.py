@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agents import benign, cases, remedies, sanitise, weights
+from agents import benign, cases, helps, remedies, sanitise, weights
 from agents.cases import Case
 from agents.diagnose import Diagnosis, Typed, diagnose
 from agents.draft import short
@@ -22,35 +22,6 @@ from core.policy import Policy, load
 SHOWN = 10
 ON_PATH = 0.08
 """From this chance on a node is held to have been reached."""
-NAMED = 0.5
-"""From this confidence in the kind on, its own remedy is proposed; below it, what helps against most kinds."""
-
-REMEDIES: dict[str, str] = {
-    "sentinel_default": "FIX_UPSTREAM",
-    "schema_change": "FIX_SCHEMA",
-    "unit_change": "FIX_UPSTREAM",
-    "logging_experiment": "FIX_UPSTREAM",
-    "duplicate_events": "DEDUPE+BACKFILL",
-    "partial_data": "RERUN_JOB",
-    "category_encoding": "FIX_MAPPING",
-    "stale_feature_job": "RERUN_JOB",
-    "online_store_miss": "FIX_STORE",
-    "training_serving_skew": "ROLLBACK_CODE",
-    "feature_file_limit": "ROLLBACK_DATA",
-    "bad_model_version": "ROLLBACK_MODEL",
-    "wrong_artefact": "ROLLBACK_CONFIG",
-    "training_stopped": "FIX_TRAINING",
-    "threshold_change": "ROLLBACK_CONFIG",
-    "runtime_regression": "ROLLBACK_RUNTIME",
-    "latency_fallback": "SCALE_UP",
-    "mixed_rollout": "FINISH_OR_ROLLBACK",
-    "late_labels": "WAIT",
-    "label_definition": "FIX_LABELS",
-    "covariate_drift": "RETRAIN",
-    "concept_drift": "RETRAIN",
-    "monitor_fault": "FIX_MONITOR",
-    "unknown": "FALLBACK",
-}
 
 
 def investigate_case(folder: Path | str, policy: Policy | None = None) -> dict[str, Any]:
@@ -82,7 +53,6 @@ def answer_of(case: Case, policy: Policy) -> dict[str, Any]:
     kind = next(iter(found.kinds), "unknown")
     confidence = weights.calibrated(best if top is not None else quiet, fitted)
     change, sure = _change(case, found, top)
-    sure_of_kind = found.kinds.get(kind, 0.0)
     actions = remedies.choose(kind, 1.0 if kind == "bad_model_version" else 0.0, policy) if top else ["notify"]
     abstained = confidence < max(policy.investigation.confidence, fitted.threshold)
     return {
@@ -95,7 +65,7 @@ def answer_of(case: Case, policy: Policy) -> dict[str, Any]:
         "change_confidence": round(sure, 3),
         "path": _path(case, found, top) if top else [],
         "blast": _blast(case, found, top) if top else {},
-        "remediation": _remedy(case, top, kind, sure_of_kind, change),
+        "remediation": _remedy(case, found, top),
         "action": actions[0],
         "alternatives": actions[1:],
         "benign": round(quiet, 3),
@@ -187,12 +157,11 @@ def _blast(case: Case, found: Diagnosis, top: Typed) -> dict[str, float]:
     return {node: round(_seen(found, node, p), 3) for node, p in models.items()}
 
 
-def _remedy(case: Case, top: Typed | None, kind: str, sure: float, change: str) -> dict[str, str]:
-    if top is None:
-        return {"action": "NOTHING", "object": case.alert["node"]}
-    if sure * top.posterior < NAMED * 0.4:
-        return {"action": "FALLBACK", "object": case.alert["node"]}
-    return {"action": REMEDIES.get(kind, "FALLBACK"), "object": top.node}
+def _remedy(case: Case, found: Diagnosis, top: Typed | None) -> dict[str, str]:
+    """What helps most, weighed over all it may be; a fallback is for what alerted, the rest for the root."""
+    action = helps.propose(found.faults | {helps.SEASON: found.benign}) if top is not None else "NOTHING"
+    here = top is None or action in ("FALLBACK", "NOTHING")
+    return {"action": action, "object": case.alert["node"] if here else top.node}
 
 
 def _headline(case: Case, top: Typed | None, kind: str) -> str:

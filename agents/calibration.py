@@ -1,4 +1,8 @@
-"""Stated confidence: how often a hypothesis that looked like this one was right, by a fitted, versioned map."""
+"""Confidence of a live hypothesis, from the posteriors of its node and of its type.
+
+The two slopes are set by hand: too few labelled live incidents exist to fit them. `benchmarks/live_causes.py` measures
+how honest they are on simulated traffic. Recorded cases have a fitted map of their own (`weights`).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import math
 VERSION = "rules-1"
 
 _BIAS, _NODE, _KIND = 0.0, 0.55, 0.55
-"""Platt scaling of the log odds of node and type, clipped; see `benchmarks/` for the fit and its reliability."""
+"""Logistic in the log odds of node and type, clipped."""
 _CLIP = 4.0
 ALONE = 0.5
 BLIND = 0.8
@@ -15,7 +19,7 @@ BLIND = 0.8
 
 
 def confidence(node: float, kind: float, *, telemetry: bool, alone: bool = False) -> float:
-    """Calibrated chance that the first cause is right, from the posteriors of its node and of its type (0..1).
+    """Stated chance that the first cause is right, from the posteriors of its node and of its type (0..1).
 
     `alone`: the alert is the only evidence there is; that is never enough to act on.
     """

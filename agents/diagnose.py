@@ -38,6 +38,8 @@ class Diagnosis(NamedTuple):
     causes: list[Typed]
     kinds: dict[str, float]
     """Probability of each kind of fault at the first node."""
+    faults: dict[str, float]
+    """Probability of each kind of fault, at whichever node."""
     benign: float
     """Probability that nothing is broken; with the causes' posteriors it sums to 1."""
     edges: candidates.Edges
@@ -61,7 +63,10 @@ def diagnose(case: Case, constants: Constants = Constants(), fitted: Weights | N
         for t, score, p, ps in zip(seen, scores, share, parts, strict=False)
     ]
     causes, kinds = _by_node(typed)
-    return Diagnosis(readings, signs, causes, kinds, float(share[-1]), edges)
+    faults: dict[str, float] = {}
+    for one in typed:
+        faults[one.fault.cause] = faults.get(one.fault.cause, 0.0) + one.posterior
+    return Diagnosis(readings, signs, causes, kinds, faults, float(share[-1]), edges)
 
 
 def _by_node(typed: list[Typed]) -> tuple[list[Typed], dict[str, float]]:

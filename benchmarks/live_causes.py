@@ -1,12 +1,12 @@
-"""How often the live investigation is right, and the confidence it may state: fits `agents/calibration.json`.
+"""How often is the live investigation right, and how honest is its confidence? Prints one JSON line.
 
-    python -m benchmarks.fit_live --seeds 3000..3007 [--types D1,D3,...] [--out FILE]
+    python -m benchmarks.live_causes --seeds 3000..3007 [--types D1,D3,...]
 
 Every live type of the simulator, with every seed, goes as wire events through the real monitor, the alert pipeline and
 the investigation (its ports in memory), with no server; the baseline is the two days before. What the first diagnosis
 says is right when its typed cause is the true one; of a benign incident, when it names nothing that is broken. The
-posteriors of node and type are then fitted to being right (Platt 1999, with his prior on the targets). Prints one JSON
-line.
+expected calibration error is that of the stated confidence; beside it, what a Platt scaling of the posteriors of node
+and type (Platt 1999, with his prior on the targets), cross-fitted, would reach.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -109,8 +108,8 @@ def _joined(incident: Incident, alert: AlertFired) -> Incident:
     return msgspec.structs.replace(incident, alerts=[*incident.alerts, alert])
 
 
-async def diagnosed(memory: Memory, incident: Incident, rules: Any) -> tuple[str, float, float]:
-    """(typed cause, posterior of the node, posterior of the type) of the first diagnosis."""
+async def diagnosed(memory: Memory, incident: Incident, rules: Any) -> tuple[str, float, float, float]:
+    """(typed cause, posterior of the node, posterior of the type, stated confidence) of the first diagnosis."""
 
     async def lineage(tenant: str) -> Any:
         return memory.graph
@@ -120,9 +119,9 @@ async def diagnosed(memory: Memory, incident: Incident, rules: Any) -> tuple[str
     said = await tools.investigate(incident, incident.opened_at)
     reasoned = reason(Picture(said.evidence), steering([], [], []))
     if not reasoned.causes:
-        return "unknown", 0.0, 0.0
+        return "unknown", 0.0, 0.0, said.confidence
     top = reasoned.causes[0]
-    return top.type, top.posterior, reasoned.types[top.type]
+    return top.type, top.posterior, reasoned.types[top.type], said.confidence
 
 
 def platt(x: Any, right: Any) -> Any:
@@ -141,7 +140,6 @@ def main() -> int:
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--seeds", required=True)
     args.add_argument("--types", default=",".join(LIVE))
-    args.add_argument("--out", type=Path)
     told = args.parse_args()
     rules, say = policies.load(), bar(sys.stderr)
     wanted = [(kind, seed) for seed in seeds(told.seeds) for kind in told.types.split(",")]
@@ -152,30 +150,28 @@ def main() -> int:
         if incident is None or incident.kind == "silence":
             unseen += 1
             continue
-        cause, node, typed = asyncio.run(diagnosed(memory, incident, rules))
+        cause, node, typed, stated = asyncio.run(diagnosed(memory, incident, rules))
         right = cause in INNOCENT if TYPES[kind].benign else CODES.get(cause, "other") == kind
-        rows.append((calibration.logit(node), calibration.logit(typed), float(right)))
+        rows.append((calibration.logit(node), calibration.logit(typed), float(right), stated))
         kinds.append((kind, cause, right))
     say(len(wanted), len(wanted), "")
     data = np.array(rows)
-    x, right = data[:, :2], data[:, 2]
+    x, right, stated_all = data[:, :2], data[:, 2], data[:, 3]
     fold, apart = np.arange(len(x)) % 5, np.zeros(len(x))
     for k in range(5):
         w = platt(x[fold != k], right[fold != k])
         apart[fold == k] = 1 / (1 + np.exp(-(w[0] + x[fold == k] @ w[1:])))
-    w = platt(x, right)
-    if told.out:
-        table = {"version": f"live-1 ({len(x)} incidents, seeds {told.seeds})", "bias": round(float(w[0]), 3),
-                 "node": round(float(w[1]), 3), "kind": round(float(w[2]), 3)}  # fmt: skip
-        told.out.write_text(json.dumps(table, indent=1) + "\n")
     by_type = {t: f"{sum(r for k, _, r in kinds if k == t)}/{sum(k == t for k, _, _ in kinds)}" for t in LIVE}
     said = {t: [c for k, c, _ in kinds if k == t] for t in LIVE}
-    shown = apart >= rules.investigation.confidence
-    print(json.dumps({"benchmark": "fit_live", "incidents": len(x), "unnoticed": unseen, "typed": by_type, "said": said,
-                      "type_accuracy": round(float(right.mean()), 3), "ece_cross_fitted": round(ece(apart, right), 3),
-                      "shown": round(float(shown.mean()), 3),
-                      "shown_precision": round(float(right[shown].mean()), 3) if shown.any() else None,
-                      "weights": [round(float(v), 3) for v in w]}))  # fmt: skip
+    shown = stated_all >= rules.investigation.confidence
+    found = {
+        "benchmark": "live_causes", "incidents": len(x), "unnoticed": unseen, "typed": by_type, "said": said,
+        "type_accuracy": round(float(right.mean()), 3), "ece_stated": round(ece(stated_all, right), 3),
+        "ece_cross_fitted": round(ece(apart, right), 3), "shown": round(float(shown.mean()), 3),
+        "shown_precision": round(float(right[shown].mean()), 3) if shown.any() else None,
+        "platt": [round(float(v), 3) for v in platt(x, right)],
+    }  # fmt: skip
+    print(json.dumps(found))
     return 0
 
 
