@@ -32,6 +32,8 @@ log = logging.getLogger("middlewatch")
 SNAPSHOT_SECONDS = 1.0
 SNAPSHOT_SHARE = 0.1
 """At most this part of a process's time goes into snapshots: where they take long they are made less often."""
+SNAPSHOT_MOST = 20.0
+"""Seconds between snapshots at most: until then `status` is behind and a restart reads again."""
 LOOK_SECONDS = 0.02
 QUIET_LOOKS = 5
 """So many looks in a row that found nothing waiting mean that nothing older will come."""
@@ -165,12 +167,12 @@ async def _checkpoints(detect: Detect, feeds: Sequence[Any], at_work: Sized) -> 
     pause = SNAPSHOT_SECONDS
     while True:
         await asyncio.sleep(pause)
-        begun = clock()
-        async with detect.turn:
+        async with detect.turn:  # waiting for a batch that is being taken in is no part of what a snapshot costs
+            begun = clock()
             await detect.tick()
         if detect.position.sequences != stored:
             stored = await _stored(detect, feeds)
-        pause = max(SNAPSHOT_SECONDS, (clock() - begun) * len(at_work) / SNAPSHOT_SHARE)
+        pause = min(max(SNAPSHOT_SECONDS, (clock() - begun) * len(at_work) / SNAPSHOT_SHARE), SNAPSHOT_MOST)
 
 
 async def _stored(detect: Detect, feeds: Sequence[Any]) -> dict[str, int]:

@@ -266,7 +266,7 @@ class Story:
 
     async def _settled(self, published: int) -> dict[str, Any]:
         status: dict[str, Any] = {}
-        for _ in range(40):
+        for _ in range(240):  # detection says how far it is with its snapshots, which a busy machine makes seldom
             code, words = await self.stage.ask("status", "--json")
             if code:
                 raise StoryError(f"status failed: {words}")
