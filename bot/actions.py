@@ -17,6 +17,7 @@ from bot.clicks import Click, clicked
 from bot.conversation import feedback, postmortem, silence
 from bot.conversation.acknowledge import acknowledge, actor
 from bot.desk import Desk
+from bot.dialogs import fill
 from bot.wire import SlackFailure, calling, tolerated
 from core.approval import Person, check_plan, decide, expiry, nonce_row, require
 from core.errors import MiddlewatchError, Refused
@@ -114,7 +115,7 @@ class Actions:
             return
         seconds, scope = click.values.get("seconds", ""), click.values.get("scope", "")
         preview = await silence.preview_of(self.desk, incident, scope, silence.seconds_of(seconds))
-        await self._update(click.view, modals.snooze(incident, click.nonce, preview, seconds, scope))
+        await self._update(click, modals.snooze(incident, click.nonce, preview, seconds, scope))
 
     # one-tap writes
 
@@ -217,7 +218,7 @@ class Actions:
             self.desk.people.role(person),
             "Rejecting needs a reason too: it ends the proposal for everyone.",
         )
-        await self._update(click.view, modals.review(incident, incident.plan, policy, click.nonce, role, problem))
+        await self._update(click, modals.review(incident, incident.plan, policy, click.nonce, role, problem))
 
     async def _verdict(self, click: Click, row: dict[str, Any], verdict: Any) -> str:
         """Decide on the latest revision, by compare-and-set; what to tell the person."""
@@ -339,7 +340,7 @@ class Actions:
         except SlackFailure as failure:
             await self._tell(click, f"The dialog could not be opened: {escape(failure)}")
             return
-        await self._update(opened["view"]["id"], view)
+        await self._update(click, view, opened["view"]["id"])
 
     async def _submitted(
         self,
@@ -358,7 +359,7 @@ class Actions:
                 return
             await ack(response_action="update", view=modals.told("One moment", "Checking who you are and what it is…"))
             await asyncio.sleep(SETTLE)
-        await self._update(click.view, await doing)
+        await self._update(click, await doing)
 
     async def _spent(
         self, click: Click, purpose: str, failed: str, work: Callable[[Click, dict[str, Any]], Awaitable[str]]
@@ -383,9 +384,11 @@ class Actions:
         except MiddlewatchError as error:
             await self._tell(click, escape(str(error), 1_000))
 
-    async def _update(self, view_id: str, view: modals.View) -> None:
-        with tolerated("views.update"):  # the dialog may have been closed
-            await self.desk.slack.views_update(view_id=view_id, view=view)
+    async def _update(self, click: Click, view: modals.View, view_id: str = "") -> None:
+        if failure := await fill(self.desk.slack, view_id or click.view, view):
+            text = f"The dialog could not be filled: {escape(failure)}. The card shows what came of it."
+            with tolerated("chat.postMessage about a dialog"):
+                await self.desk.slack.chat_postMessage(channel=click.user, text=text, parse="none")
 
     async def _tell(self, click: Click, text: str) -> None:
         """To the person who clicked and to nobody else; `text` is safe mrkdwn."""
@@ -394,4 +397,4 @@ class Actions:
                 where = {"channel": click.channel, "user": click.user}
                 await self.desk.slack.chat_postEphemeral(**where, text=text, parse="none")
         elif click.view:
-            await self._update(click.view, modals.told("Middlewatch", text))
+            await self._update(click, modals.told("Middlewatch", text))

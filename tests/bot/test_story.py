@@ -86,6 +86,16 @@ async def test_reason_is_required(story):
     assert story.views.rows["inc_1f0c"].state == "diagnosed"
 
 
+async def test_a_dialog_is_filled_although_slack_stumbles(story):
+    """Two failed updates leave no dialog on "Reading…"; when none gets through the person is told, alone."""
+    card = await story.show(x.diagnosed(p=x.plan(created=story.clock())))
+    await story.people.fault("error", method="views.update", times=2)
+    await review(story, "ana")
+    await story.people.fault("error", method="views.update", times=3)
+    await story.people.as_user("chloe").click(card, "Review rollback")
+    await story.people.as_user("chloe").wait_for_message("could not be filled", channel="dm")
+
+
 async def test_one_reject_ends_the_proposal(story):
     """Rejecting in the dialog ends the proposal for everyone and leaves the incident open."""
     await story.show(x.diagnosed(p=x.plan(created=story.clock())))
