@@ -38,7 +38,7 @@ def rss() -> int:
 async def work(nats_url: str, redis_url: str, folder: Path) -> None:
     """Be a detect process until SIGTERM; print what it has done whenever that changed."""
     from bot.compose import _trim
-    from bot.compose.detect import Detecting, _alerting
+    from bot.compose.detect import Detecting, _alerting, calm_collector
     from bot.compose.ground import ground
     from core import policy, settings
     from core.alerts import Alerts, World
@@ -49,6 +49,7 @@ async def work(nats_url: str, redis_url: str, folder: Path) -> None:
     from detectors.warm import warm
 
     warm()
+    calm_collector()
     known = (folder / "baseline").read_bytes()
     where = settings.load({"NATS_URL": nats_url, "REDIS_URL": redis_url, "MIDDLEWATCH_VAR": str(folder)})
     stop = asyncio.Event()

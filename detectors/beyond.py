@@ -34,6 +34,8 @@ def beyond(watch: Watch) -> list[Found]:
     outside = sums[first] + sums[first + 1] + sums[last - 4] + sums[last - 3]
     watched = compiled.plain & (ref.ranged > 0) & (ref.deff[LEVEL] * WORTH <= rows)
     share = np.where(watched, outside, 0) / rows
+    if not (share >= SHARE).any():
+        return []
     return [
         (int(c), "range", Finding(statistic=float(share[c]), threshold=SHARE, effect=float(share[c]),
                                   onset=max(watch.row - rows, 0)))

@@ -122,10 +122,6 @@ class Compiled:
         ]
         """What a closed window tells of each column."""
 
-    def joined(self, flat: np.ndarray) -> np.ndarray:
-        """Flat counts of all columns in the shown bins."""
-        return np.bincount(self.join, weights=flat, minlength=len(self.shown_counts))
-
     def effect(self, c: int, counts: np.ndarray, deff: float) -> float:
         """Corrected PSI of one column's counts."""
         return corrected_psi(self.shown[c], self.columns[c].bins.shown(counts.tolist()), deff)

@@ -14,7 +14,6 @@ from detectors.readers import Found
 from detectors.summary import plain
 
 if TYPE_CHECKING:
-    from detectors.compiled import Compiled
     from detectors.watch import Watch
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -35,27 +34,20 @@ class Content(Struct, kw_only=True):
     """What the window rules found in it."""
 
 
-def corrected(compiled: Compiled, counts: np.ndarray, deff: np.ndarray) -> np.ndarray:
-    """`core.statistics.corrected_psi` of every column at once, [C], from flat counts in the shown bins."""
-    sizes, off = compiled.shown_sizes, compiled.shown_off[:-1]
-    n = np.add.reduceat(counts, off)
-    q = (counts + 0.5) / np.repeat(n + 0.5 * sizes, sizes)
-    parts = (q - compiled.shown_share) * (np.log(q) - compiled.shown_log)
-    held = np.add.reduceat((compiled.shown_held | (counts > 0)).astype(np.float64), off)
-    bias = np.maximum(held - 1, 0) * (compiled.shown_inverse + np.maximum(deff, 1) / np.maximum(n, 1))
-    return np.where((compiled.shown_inverse > 0) & (n > 0), np.maximum(np.add.reduceat(parts, off) - bias, 0.0), 0.0)
-
-
 def content(watch: Watch) -> Content:
     """The open window of `watch`, every signal of it."""
+    from detectors.closing import shown_psi
+
     compiled, state = watch.compiled, watch.state
     rows = watch.window_rows
     most = len(compiled.deff) - 1
     level = min(max(math.log2(max(rows, 1) / 25), 0.0), float(most))
     low = int(level)
     deff = compiled.deff[low] + (level - low) * (compiled.deff[min(low + 1, most)] - compiled.deff[low])
-    shown = compiled.joined(state.window)
-    psi = corrected(compiled, shown, deff)
+    shown, psi = shown_psi(
+        state.window, compiled.join, compiled.shown_off, compiled.shown_share, compiled.shown_log, compiled.shown_held,
+        compiled.shown_inverse, deff,
+    )  # fmt: skip
     summaries = _summaries(watch)
     flat, psis, effects = shown.tolist(), psi.tolist(), np.round(deff, 3).tolist()
     signals: dict[str, SignalWindow] = {}
@@ -100,8 +92,10 @@ def _summaries(watch: Watch) -> list[dict[str, float | None]]:
         std = np.sqrt(np.maximum(squares / n - mean**2, 0.0))
     sample = state.sample[:, :taken]
     finite = np.isfinite(sample)
-    seen = finite.sum(axis=1)
-    sample = np.sort(sample if finite.all() else np.where(finite, sample, np.inf), axis=1)
+    if finite.all():
+        sample, seen = np.sort(sample, axis=1), np.full(len(n), taken)
+    else:
+        sample, seen = np.sort(np.where(finite, sample, np.inf), axis=1), finite.sum(axis=1)
     at = np.minimum((np.array(QUANTILES)[:, None] * seen).astype(np.int64), np.maximum(seen - 1, 0))
     quantiles = sample[np.arange(len(n)), at] if taken else np.full((len(QUANTILES), len(n)), np.inf)
     table = np.vstack([mean, std, least, greatest, quantiles])
