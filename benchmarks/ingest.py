@@ -179,7 +179,11 @@ async def many_models(bench: Bench, models: int, budget: dict[str, int]) -> tupl
     await bench.publish(load, "arrow", 1)
     await bench.drained()
     await asyncio.sleep(3.0)  # until the worker has trimmed
-    held = {"models": models, "kilobytes_per_model": round((worker.said["rss"] - empty) / models / 1e3)}
+    held = {
+        "models": models,
+        "megabytes": round(worker.said["rss"] / 1e6),
+        "kilobytes_per_model": round((worker.said["rss"] - empty) / models / 1e3),
+    }
     for form in FORMATS:
         rounds = max(1, min(budget[form] // (models * ROWS[form]), 400))
         results.append(await bench.measured(load, form, rounds))
@@ -304,6 +308,9 @@ async def measure(args: argparse.Namespace) -> dict[str, Any]:
         results, held = results + more, [*held, memory]
         print(json.dumps(memory), flush=True)
     report: dict[str, Any] = {"benchmark": "ingest", "features": 20, "results": results, "memory": held}
+    if len(held) > 1:  # what buffers and libraries take does not grow with the models
+        more = 1e3 * (held[-1]["megabytes"] - held[-2]["megabytes"]) / (held[-1]["models"] - held[-2]["models"])
+        report["kilobytes_per_further_model"] = round(more)
     if not args.rates_only:
         half = min(r["events_per_core_second"] for r in results if r["format"] == "json_batch") / 2
         async with AsyncExitStack() as stack:
