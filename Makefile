@@ -8,7 +8,7 @@ export ANONYMIZED_TELEMETRY := False
 # Most tests of the whole suite wait for processes: two workers use the time.
 WORKERS ?= 2
 
-.PHONY: demo up test check setup chromium mlflow clean help
+.PHONY: demo up test test-llm check setup chromium mlflow clean help
 
 help:                   ## these lines
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/ -/'

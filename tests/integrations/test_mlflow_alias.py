@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -14,6 +15,7 @@ from core.action import Tools, rollback
 from core.action.executor import Executor
 from core.errors import Refused
 from core.incidents import changed
+from integrations.mlflow import MLflow
 from integrations.mlflow_alias import MlflowAlias
 from tests.bot import examples as x
 from tests.bot.ports import Views
@@ -39,7 +41,7 @@ class Registry:
     def __init__(self, url: str):
         self.url = url
 
-    def post(self, path: str, **fields: str) -> dict:
+    def post(self, path: str, **fields: Any) -> dict:
         answer = requests.post(f"{self.url}/api/2.0/mlflow/{path}", json=fields, timeout=60)
         assert answer.ok, answer.text
         return answer.json()
@@ -145,3 +147,23 @@ async def test_an_approved_rollback_runs_and_is_undone(registry):
     await rollback.precheck(undo, after, tools)
     await rollback.run(undo, after, tools, undo.digest)
     assert registry.champion("flight-delay") == "2"
+
+
+async def test_lineage_reads_versions_with_their_run_and_its_datasets(registry):
+    """What a training run logged is found from the registered model: datasets, importances, the newest version last."""
+    experiment = registry.post("experiments/create", name="lineage")["experiment_id"]
+    runs = []
+    for _ in range(4):
+        run = registry.post("runs/create", experiment_id=experiment, start_time=1_000)["run"]["info"]["run_id"]
+        source = {"name": "features", "digest": "d1", "source_type": "s3", "source": '{"uri": "s3://b/f"}'}
+        registry.post("runs/log-inputs", run_id=run, datasets=[{"dataset": source}])
+        registry.post("runs/log-metric", run_id=run, key="importance.temp", value=0.4, timestamp=1_000)
+        registry.post("runs/update", run_id=run, status="FINISHED", end_time=1_800_000_000_000)
+        runs.append(run)
+    registry.post("registered-models/create", name="lineage-model")
+    for run in runs:
+        registry.post("model-versions/create", name="lineage-model", source="s3://models/x", run_id=run)
+    found = await MLflow(registry.url).trainings("lineage-model")
+    assert [(t.version, t.run) for t in found] == [("2", runs[1]), ("3", runs[2]), ("4", runs[3])]
+    assert (found[-1].datasets, found[-1].importance, found[-1].at) == (["features"], {"temp": 0.4}, 1.8e9)
+    assert await MLflow(registry.url).trainings("nobody") == []
