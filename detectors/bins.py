@@ -151,6 +151,8 @@ def guess(values: Sequence[Any]) -> str:
 
 def numbers(values: Sequence[Any]) -> tuple[np.ndarray, np.ndarray | None]:
     """(floats with NaN for null or other types, mask of values of another type, or None when there are none)."""
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        return values, None
     types = set(map(type, values))
     if types <= _NUMERIC:
         try:
