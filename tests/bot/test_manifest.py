@@ -11,6 +11,7 @@ from urllib.parse import quote
 import yaml
 
 from bot.app import SUBSCRIBED
+from bot.commands import commands
 
 BOT = Path(__file__).resolve().parents[2] / "bot"
 MANIFEST = yaml.safe_load((BOT / "manifest.yaml").read_text("utf-8"))
@@ -49,6 +50,12 @@ def test_scopes_are_exactly_those_the_code_calls():
     needed |= {scope for scope, feature in FEATURES.items() if MANIFEST["features"].get(feature)}
     needed |= {"files:read"}  # image blocks with slack_file read the file for everyone who sees the message
     assert set(MANIFEST["oauth_config"]["scopes"]["bot"]) == needed - {""}
+
+
+def test_the_hint_of_the_slash_command_lists_every_command():
+    """Whoever types /mw is offered what there is, with its words."""
+    (mw,) = MANIFEST["features"]["slash_commands"]
+    assert mw["usage_hint"] == " | ".join(c.usage for c in commands().values())
 
 
 def test_every_subscribed_event_is_listened_for():

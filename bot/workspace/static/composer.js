@@ -26,7 +26,7 @@ function offers(text) {
     const command = boot.commands.find((c) => text.startsWith(`${c.text} `));
     if (!command) return boot.commands.filter((c) => c.text.startsWith(text)).map((c) => ({ ...c, insert: `${c.text} `, from: 0 }));
     const typed = text.slice(command.text.length + 1);
-    return command.usage.split("|").map((u) => u.trim()).filter((u) => u.startsWith(typed) && u !== typed)
+    return command.usage.split(" | ").map((u) => u.trim()).filter((u) => u.startsWith(typed) && u !== typed)
       .map((u) => ({ text: `${command.text} ${u}`, about: "", insert: `${command.text} ${u.replace(/[<[].*$/, "")}`, from: 0 }));
   }
   const word = text.match(/(^|\s)([@#][\w-]*)$/)?.[2];
