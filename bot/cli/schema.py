@@ -15,6 +15,7 @@ NAMES = (
     "LabelArrived",
     "ChangeRecorded",
     "WindowClosed",
+    "Detected",
     "AlertFired",
     "AlertResolved",
     "DeadLetter",

@@ -379,3 +379,19 @@ async def test_a_malformed_address_is_an_error():
         async with RedisViews("http://:hunter2@nowhere"):
             pass
     assert "hunter2" not in str(caught.value)
+
+
+async def test_a_snapshot_is_written_by_who_claimed_it_last(views):
+    """Pieces are replaced one by one; after a later claim the earlier writer's are refused, all of them."""
+    first = await views.snapshots.claim("detect:3")
+    assert await views.snapshots.load("detect:3") == {}
+    await views.snapshots.store("detect:3", first, {"": b"place 1", "acme/a": b"\x00\xff", "acme/b": b"b1"})
+    await views.snapshots.store("detect:3", first, {"": b"place 2", "acme/b": b"b2"})
+    second = await views.snapshots.claim("detect:3")
+    with pytest.raises(Conflict, match="detect:3"):
+        await views.snapshots.store("detect:3", first, {"": b"place 3", "acme/a": b"lost"})
+    held = {"": b"place 2", "acme/a": b"\x00\xff", "acme/b": b"b2"}
+    assert await views.snapshots.load("detect:3") == held
+    await views.snapshots.store("detect:3", second, {"acme/a": b"a3"})
+    assert (await views.snapshots.load("detect:3"))["acme/a"] == b"a3"
+    assert await views.snapshots.load("detect:4") == {}

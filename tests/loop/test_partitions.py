@@ -132,7 +132,12 @@ async def test_a_killed_detect_loses_no_event_and_doubles_no_alert(pair):
     alerts = await pair.fired()
     told = Counter((a["model"], a["kind"], a["reason"]) for a in alerts)
     assert set(told.values()) == {1}
-    assert [e async for e in pair.bus.read("dead.>")] == []
+    bad = [*rows(2_000, 1, "1", seed=1), {**rows(2_001, 1, "1", seed=1)[0], "at": 1e15}]
+    await pair.bus.publish_bytes("inference.acme.m1", columns(bad), content_type="application/vnd.apache.arrow.stream")
+    pair.sent += 1  # the row with the impossible time goes alone
+    await eventually(pair.counted, within=LONG)
+    [letter] = [json.loads(e.data) async for e in pair.bus.read("dead.>")]
+    assert (letter["subject"], "outside 1970" in letter["reason"]) == ("inference.acme.m1", True)
     windows = [json.loads(e.data) async for e in pair.bus.read("window.>")]
     assert len({w["id"] for w in windows}) == len(windows)
     assert (await api(pair.bus.connection, "STREAM.INFO.DETECTIONS"))["state"]["messages"] >= len(BROKEN)
