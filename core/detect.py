@@ -118,6 +118,8 @@ class Detect:
         """stream -> when the server stored the last message taken in, epoch seconds."""
         self._heard = 0.0
         self._unsaved: dict[str, bytes] = {}
+        self._sizes: dict[str, int] = {}
+        """Bytes of each piece of the stored snapshot."""
         self._whole = True
         """Everything taken in was also said: a batch that was cut short must not get into a snapshot."""
 
@@ -125,6 +127,7 @@ class Detect:
         """A fresh watcher in the state of the stored snapshot, if there is one; where to read on."""
         self.watcher, self.position, self._unsaved = self.make(), Position(), {}
         pieces = await self.snapshots.load(self.key)
+        self._sizes = {name: len(data) for name, data in pieces.items()}
         if POSITION in pieces:
             self.position = msgspec.msgpack.decode(pieces.pop(POSITION), type=Position)
             await asyncio.to_thread(self.watcher.restore, pieces)
@@ -209,6 +212,7 @@ class Detect:
                 self._unsaved |= await asyncio.to_thread(self.watcher.snapshot)
             self._unsaved[POSITION] = msgspec.msgpack.encode(self.position)
             self._whole = True
+            self._sizes |= {name: len(data) for name, data in self._unsaved.items()}
             sequences = dict(self.position.sequences)
             health = msgspec.json.encode(self.health())
         await self.snapshots.store(self.key, self.epoch, self._unsaved)
@@ -219,7 +223,10 @@ class Detect:
     def health(self) -> dict[str, Any]:
         """How far detection of this partition is."""
         p = self.position
-        return {"events": p.events, "labels": p.labels, "event_time": p.time.newest, "at": self.now()}
+        return {
+            "events": p.events, "labels": p.labels, "event_time": p.time.busiest, "at": self.now(),
+            "snapshot_bytes": sum(self._sizes.values()),
+        }  # fmt: skip
 
 
 def _runs(items: Sequence[Any]) -> Iterator[tuple[Any, list[Any]]]:
@@ -229,12 +236,14 @@ def _runs(items: Sequence[Any]) -> Iterator[tuple[Any, list[Any]]]:
 
 
 async def health(flags: Flags) -> dict[str, Any] | None:
-    """{"events", "labels", "event_time", "at"} over all partitions, for people; None before the first."""
+    """{"events", "labels", "event_time", "at", "snapshot_bytes"} over all partitions; None before the first.
+
+    The event time is that of the busiest partition.
+    """
     found = await asyncio.gather(*(flags.get_flag(f"health:detect:{n}") for n in range(PARTITIONS)))
     parts = [msgspec.json.decode(raw) for raw in found if raw]
     if not parts:
         return None
-    return {
-        name: join(part[name] for part in parts)
-        for name, join in (("events", sum), ("labels", sum), ("event_time", max), ("at", max))
-    }
+    busiest = max(parts, key=lambda part: part["events"])
+    total = {name: sum(part[name] for part in parts) for name in ("events", "labels", "snapshot_bytes")}
+    return total | {"event_time": busiest["event_time"], "at": max(part["at"] for part in parts)}

@@ -17,10 +17,11 @@ with a wrong clock must not close everybody's windows and end everybody's watch 
 
 
 class TenantClock(Struct):
-    """`here` is the newest event time believed; `strange` how many events in a row disagreed."""
+    """`here` is the newest event time believed; `strange` how many events in a row disagreed; `heard` how many came."""
 
     here: float = 0.0
     strange: int = 0
+    heard: int = 0
 
 
 class EventTime(Struct):
@@ -31,9 +32,10 @@ class EventTime(Struct):
     """tenant/model -> seconds behind its tenant's clock when it was last heard."""
 
     @property
-    def newest(self) -> float:
-        """The newest of all tenants' event times; 0 before the first event."""
-        return max((clock.here for clock in self.tenants.values()), default=0.0)
+    def busiest(self) -> float:
+        """Event time of the tenant that sent most (one event of a wrong clock is not it); 0 before the first event."""
+        clock = max(self.tenants.values(), key=lambda clock: clock.heard, default=TenantClock())
+        return clock.here
 
     def heard(self, tenant: str, model: str, times: Sequence[float], elapsed: float, newest: float) -> None:
         """Events (one at least) of one model at these times, `elapsed` wall seconds after the last ones of anybody.
@@ -42,6 +44,7 @@ class EventTime(Struct):
         """
         clock = self.tenants.setdefault(tenant, TenantClock())
         before = clock.here
+        clock.heard += len(times)
         self._move(clock, times, elapsed)
         if before and not before - JUMP <= clock.here <= before + elapsed + JUMP:
             self._another_time(tenant, clock.here - before)
