@@ -40,13 +40,22 @@ def read(path: Path) -> Lineage:
     except UnicodeDecodeError as broken:
         raise LineageError(f"{path}: is not UTF-8 text (byte {broken.start}); save it as UTF-8") from None
     try:
-        said = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+        said = tomllib.loads(text) if path.suffix == ".toml" else _plain(path, text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError) as broken:
         raise LineageError(
             f"{path}: not readable as {path.suffix[1:].upper() or 'YAML'}: {str(broken)[:200]}"
         ) from broken
     reader = _Reader(path, text)
     return reader.graph(said or {})
+
+
+def _plain(path: Path, text: str) -> Any:
+    """YAML without aliases, of which a few lines can stand for more than memory holds."""
+    for token in yaml.scan(text, yaml.SafeLoader):
+        if isinstance(token, yaml.AliasToken):
+            line = token.start_mark.line + 1
+            raise LineageError(f"{path}:{line}: uses a YAML alias; write the value out where it is needed")
+    return yaml.safe_load(text)
 
 
 def join(graph: Lineage, written: Lineage, at: float) -> None:

@@ -312,6 +312,14 @@ def test_mistakes_in_handwritten_lineage_name_file_and_line(tmp_path, text, word
     assert words in str(caught.value)
 
 
+def test_a_yaml_alias_in_handwritten_lineage_is_refused(tmp_path):
+    """A few lines of aliases can stand for gigabytes; the line is named."""
+    path = tmp_path / "lineage.yaml"
+    path.write_text("nodes:\n  a: {owner: &x [y, y]}\n  b: {owner: *x}\n")
+    with pytest.raises(LineageError, match=r"lineage\.yaml:3: uses a YAML alias"):
+        read(path)
+
+
 def test_a_name_that_two_nodes_share_is_not_guessed():
     """An ambiguous name finds nothing, unless exactly one of its bearers is a model."""
     graph = Lineage([Node(id="a/t", name="t"), Node(id="b/t", name="t")])
