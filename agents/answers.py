@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agents import benign, cases, helps, remedies, sanitise, weights
+from agents import benign, blast, cases, helps, remedies, sanitise, weights
 from agents.cases import Case
 from agents.diagnose import Diagnosis, Typed, diagnose
 from agents.draft import short
@@ -141,20 +141,10 @@ def _seen(found: Diagnosis, node: str, p: float) -> float:
 
 
 def _blast(case: Case, found: Diagnosis, top: Typed) -> dict[str, float]:
-    """Chance of each downstream model to degrade: reach along the edges' strengths, raised by what it shows."""
-    reach = {top.node: 1.0}
-    down: dict[str, list[tuple[str, float]]] = {}
-    for source, sink, strength in found.edges:
-        down.setdefault(source, []).append((sink, 0.5 if strength is None else strength))
-    queue = [top.node]
-    for node in queue:
-        for child, strength in down.get(node, ()):
-            p = reach[node] * strength
-            if p > reach.get(child, 0.0) + 1e-3 and p > 0.01:
-                reach[child] = p
-                queue.append(child)
-    models = {n: p for n, p in reach.items() if case.nodes.get(n, {}).get("kind") == "model"}
-    return {node: round(_seen(found, node, p), 3) for node, p in models.items()}
+    """Chance of each downstream model to degrade within a day, raised or lowered by what it shows already."""
+    kinds = {node: str(about.get("kind", "")) for node, about in case.nodes.items()}
+    said = blast.chances(found.edges, kinds, top.node, CODES[top.fault.cause])
+    return {node: round(_seen(found, node, p), 3) for node, p in said.items()}
 
 
 def _remedy(case: Case, found: Diagnosis, top: Typed | None) -> dict[str, str]:

@@ -55,9 +55,9 @@ def strength(edge: Edge) -> float | None:
     return CARRIES.get(edge.kind)
 
 
-def edges_of(case: Case) -> Edges:
+def edges_of(edges: Sequence[Edge]) -> Edges:
     """The lineage along which a fault can travel."""
-    return [(e.source, e.target, strength(e)) for e in case.edges if e.kind not in BESIDE]
+    return [(e.source, e.target, strength(e)) for e in edges if e.kind not in BESIDE]
 
 
 def gather(case: Case, signs: Mapping[str, Mapping[str, Sign]], edges: Edges, c: Constants) -> list[Traits]:

@@ -70,13 +70,18 @@ def read(folder: Path) -> Case:
         if key not in alert:
             raise ValueError(f"{folder.name}/alert.json has no {key!r}: name the node that alerted and when")
     schema = _object(folder / "schema.json") if (folder / "schema.json").exists() else {}
-    nodes, edges = _lineage(_rows(folder / "lineage.jsonl"), f"{folder.name}/lineage.jsonl")
+    nodes, edges = lineage(folder)
     nodes.setdefault(alert["node"], {"name": str(alert["node"]), "kind": ""})
     roles = _roles(schema, f"{folder.name}/schema.json")
     series = _telemetry(folder / "telemetry.jsonl", nodes, roles)
     changes = [_change(row, folder, i) for i, row in enumerate(_rows(folder / "changes.jsonl"), 1)]
     return Case(folder.name, alert, _time(alert["ts"], folder, "alert.json"), nodes, edges, series,
                 sorted(changes, key=lambda c: (c["at"], c["id"])), _runbooks(folder))  # fmt: skip
+
+
+def lineage(folder: Path) -> tuple[dict[str, dict[str, Any]], list[Edge]]:
+    """Nodes and edges of the case's lineage alone. Raises ValueError naming the file and line."""
+    return _lineage(_rows(folder / "lineage.jsonl"), f"{folder.name}/lineage.jsonl")
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def diagnose(case: Case, constants: Constants = Constants(), fitted: Weights | N
     w = fitted or weights.load()
     readings = read_all(case)
     signs = collect([*readings, *read_all(case, segments=True)])
-    edges = candidates.edges_of(case)
+    edges = candidates.edges_of(case.edges)
     alert = candidates.alert_role(case)
     seen = candidates.gather(case, signs, edges, constants)
     parts = [weights.parts(t, signs.get(t.node, {}), alert, w) for t in seen]

@@ -51,7 +51,7 @@ def example(folder: Path) -> Example:
     case, truth = cases.read(folder), read_truth(folder)
     signs = collect([*read_all(case), *read_all(case, segments=True)])
     alert = candidates.alert_role(case)
-    seen = candidates.gather(case, signs, candidates.edges_of(case), Constants())
+    seen = candidates.gather(case, signs, candidates.edges_of(case.edges), Constants())
     rows: list[dict[tuple[str, ...], float]] = []
     for t in seen:
         row: dict[tuple[str, ...], float] = {("shared", name): x for name, x in t.values.items() if x}
