@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from detectors.baseline import Unfit
+from detectors.poison import poisoned
 from detectors.reaction import Fact, Reaction
 from detectors.rows import Rows, joined
 
@@ -34,6 +35,9 @@ def collect(model: Model, rows: Rows, version: Version, reaction: Reaction) -> N
         reaction.facts.append(Fact(name="baseline_unstable", tenant=model.tenant, model=model.model, detail=words))
         return
     try:
+        why = poisoned(collected)
+        if why:
+            raise Unfit(f"the first {len(collected)} rows: {why}")
         reference = learn(
             collected, tenant=model.tenant, model=model.model, version=version.name, source="first events",
             least=options.baseline_min_rows,

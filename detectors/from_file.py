@@ -13,6 +13,7 @@ from detectors.labels import error_of, learn_errors, marked_rows, task_of, task_
 from detectors.learn import learn, learn_segments
 from detectors.options import Options
 from detectors.performance import LEARN, error_by_bin, metrics, usual_of
+from detectors.poison import poisoned
 from detectors.served import Served
 from detectors.table import Table, listed, read
 
@@ -51,6 +52,9 @@ def reference(
     table = read(path, guess=guess, **named)
     if len(table.rows) > MOST_ROWS:
         table = table.take(slice(-MOST_ROWS, None))
+    why = poisoned(table.rows)
+    if why:
+        raise Unfit(f"{path}: {why}")
     return of_table(table, tenant, model, version, options, source=path.name)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import numpy as np
 import pyarrow as pa
@@ -357,3 +359,29 @@ def test_an_approved_version_learns_its_own_baseline():
     kept = Monitor({"baseline_rows": 500, "rebaseline": ["2"]})
     kept.restore(again.snapshot())
     assert msgspec.json.encode(feed(kept, second[200:])) == msgspec.json.encode(feed(again, second[200:]))
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (lambda x: np.where(np.arange(1_000) < 500, x, np.nan), "x is null in 0% of the first half .* and 100%"),
+        (lambda x: np.where(np.arange(1_000) < 500, x, 7.0), "x never changes in the second half"),
+        (lambda x: np.where(np.arange(1_000) % 5, x, np.inf), "x is infinite in 20% of the rows"),
+        (lambda x: [v if i < 500 else f"{v} EUR" for i, v in enumerate(x.tolist())], "x is text in 0% .* and 100%"),
+    ],
+)
+def test_a_poisoned_baseline_is_refused_with_the_reason(tmp_path, fault, words: str):
+    """Half of a file null, frozen, of another type, or full of infinities is no healthy period; nor are such rows."""
+    rng = np.random.default_rng(35)
+    bad = fault(rng.normal(size=1_000))
+    listed = bad if isinstance(bad, list) else [None if v != v else v for v in bad.tolist()]
+    path = tmp_path / "train.csv"
+    path.write_text("x,y\n" + "\n".join(f"{'' if v is None else v},{i % 7}" for i, v in enumerate(listed)))
+    facts = Monitor({}, lambda *_: path).on_inference("acme", "m", events(table(5, 1))).facts
+    assert [f.name for f in facts] == ["baseline_refused"]
+    assert re.search(f"train.csv: {words}.*: this is not one healthy period", facts[0].detail)
+    monitor = Monitor({"baseline_rows": 1_000})
+    monitor.model("acme", "m").restless = 3
+    told = [f for r in feed(monitor, events({"x": listed, "y": np.arange(1_000.0) % 7})) for f in r.facts]
+    assert [f.name for f in told] == ["baseline_refused"]
+    assert re.search(words, told[0].detail)
