@@ -59,9 +59,8 @@ class Home:
         blocks += [header(f"Open incidents ({len(open_)})")]
         blocks += await self._cards(open_[:10]) or [section("None. The watch is quiet.")]
         blocks += [header("Models"), *await self._models(open_)]
-        stale = await self._stale()
-        if stale:
-            blocks += [header("Stale runbooks"), section("\n".join(stale[:10]))]
+        for whose, stale in (await self._stale(person)).items():
+            blocks += [header(whose), section("\n".join(stale[:10]))]
         blocks += [header("Middlewatch itself"), section(await health(desk))]
         refresh = button("Refresh", "home_refresh", "refresh", label="Read everything again")
         return [
@@ -132,11 +131,15 @@ class Home:
         left = said.get("seconds_to_breach") if said else None
         return f", {span(left)} to breach" if isinstance(left, int | float) else ", no forecast"
 
-    async def _stale(self) -> list[str]:
-        if self.desk.runbooks is None:
-            return []
-        return [
-            f"{code(name(book['file']))} last verified {escape(book['last_verified'] or 'never', 30)}"
-            + (f", owner {escape(book['owner'], 40)}" if book["owner"] else "")
-            for book in await self.desk.runbooks.overdue()
-        ]
+    async def _stale(self, person: Person) -> dict[str, list[str]]:
+        """Overdue runbooks under a heading: those this person or one of their groups owns, then the others."""
+        books = await self.desk.runbooks.overdue() if self.desk.runbooks else []
+        me = {person.id, f"{person.team}/{person.id}", person.name, *(f"@{g}" for g in person.groups)}
+        found: dict[str, list[str]] = {}
+        for book in sorted(books, key=lambda book: book["owner"] not in me):
+            line = f"{code(name(book['file']))} last verified {escape(book['last_verified'] or 'never', 30)}"
+            owner = f", owner {escape(book['owner'], 40)}" if book["owner"] else ""
+            found.setdefault("Your stale runbooks" if book["owner"] in me else "Stale runbooks", []).append(
+                line + owner
+            )
+        return found

@@ -17,6 +17,7 @@ from bot.blocks import (
     escape,
     field,
     fields,
+    name,
     number,
     numbered,
     plain,
@@ -64,7 +65,7 @@ def review(incident: Incident, plan: Plan, policy: Policy, nonce: str, role: str
             f"*Undo*\n{escape(plan.undo, 300)}\n*Success test*\n{escape(plan.success.sentence(), 600)}"
         ),
         section(f"*Why*\n{_why(incident)}"),
-        *([context(_others(plan, have))] if plan.required > 1 or have else []),
+        *([context(_others(plan, have))] if plan.required > 1 or have or plan.requested_by else []),
         field("reason", "Reason (goes into the audit log)", words("reason", placeholder="What convinced you?")),
         actions(
             button("Reject this proposal", "reject", nonce, style="danger", label="Reject this proposal for everyone",
@@ -109,6 +110,9 @@ def _others(plan: Plan, have: Sequence[Any]) -> str:
     who = ", ".join(f"<@{a.by.id}>" for a in have)
     left = plan.required - len(have)
     said = f"Approved by {who}. " if who else ""
+    if plan.requested_by:
+        asker = name(plan.requested_by.rpartition("/")[2], 40)
+        said += f"Asked for by <@{asker}>{', who cannot approve it' if plan.four_eyes else ''}. "
     return f"{said}{left} different {'person' if left == 1 else 'people'} must approve; nobody can do it alone twice."
 
 

@@ -281,6 +281,11 @@ async def test_home(story):
     home = await ana.wait_for_home(lambda v: "Waiting for you (1)" in text_of(v))
     for words in ("Open incidents (1)", "flight-delay", "Middlewatch itself", "you are approver", "unit-change.md"):
         assert words in text_of(home)
+    assert "Your stale runbooks" in text_of(home)  # Ana is on call; Chloé is not
+    await story.people.as_user("chloe").open_home()
+    others = text_of(await story.people.as_user("chloe").wait_for_home())
+    assert "Stale runbooks" in others
+    assert "Your stale" not in others
     await story.people.as_user("dev").open_home()
     guest = await story.people.as_user("dev").wait_for_home()
     assert "flight-delay" not in text_of(guest)

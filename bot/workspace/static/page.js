@@ -215,13 +215,13 @@ function showModal(html) {
   if (same && before.dataset.hash === next.dataset.hash) return;
   if (same) {
     morph(before, next);
-    // A dialog that opened light and is filled now: its first field waits for the hands.
-    if (document.activeElement === document.body || document.activeElement.matches("#modal, #modal [data-close]")) first(before)?.focus();
+    // A dialog that opened light and is filled now: its first field has the focus, and reading begins at the top.
+    if (document.activeElement === document.body || document.activeElement.matches("#modal, #modal [data-close]")) first(before)?.focus({ preventScroll: true });
     return;
   }
   box.replaceChildren(next);
   if (!box.open) box.showModal();
-  first(next)?.focus();
+  first(next)?.focus({ preventScroll: true });
 }
 
 const first = (form) => form.querySelector("[autofocus], .blocks textarea, .blocks input, .blocks select") ?? form.querySelector("footer .primary") ?? form.querySelector("[data-close]");
