@@ -23,6 +23,8 @@ from core.policy import Policy
 from core.ports import Changes, History, LineageView, Passage, Runbooks, Telemetry
 
 Found = Evidence | Gap
+Forecast = Callable[[str, str], Awaitable[dict[str, Any] | None]]
+"""(tenant, model) -> the worst outlook of its SLOs, as the forecast target left it."""
 Source = Literal["alert", "telemetry", "lineage", "changes", "runbooks", "history", "forecast"]
 
 DAY = 86_400.0
@@ -260,6 +262,14 @@ async def history(port: History, incident: Incident) -> Found:
     found = await port.similar(incident, 3)
     rows = [sanitise.plain(row) for row in found if str(row.get("id", "")) != incident.id][:3]
     return _evidence("history", "Similar incidents", "similar incidents", {}, {"incidents": rows}, incident.opened)
+
+
+async def forecast(port: Forecast | None, incident: Incident) -> Found:
+    """What was last said of the model's SLO. A gap when nothing was: most models have none."""
+    said = await port(incident.tenant, incident.model) if port is not None else None
+    if not said:
+        return Gap(what="forecast", why="no SLO is forecast")
+    return _evidence("forecast", "The next 24 hours", "forecast", {}, sanitise.plain(said), float(said["at"]))
 
 
 def numbered(found: Sequence[Found], first: int = 1) -> tuple[list[Evidence], list[Gap]]:

@@ -21,7 +21,7 @@ from core.ports import Changes, History, LanguageModel, LineageView, Runbooks, T
 
 Progress = Callable[[str, str], Awaitable[None]]
 
-ORDER = ("alert", "telemetry", "lineage", "changes", "history", "reach", "runbooks")
+ORDER = ("alert", "telemetry", "lineage", "changes", "history", "reach", "runbooks", "forecast")
 """In this order evidence is numbered, whichever answer came first."""
 MODEL_SECONDS = 20.0
 """What a language model may take for one answer."""
@@ -45,9 +45,11 @@ class Investigation:
         model: LanguageModel | None,
         policy: Policy,
         progress: Progress | None = None,
+        forecast: gather.Forecast | None = None,
     ):
         self.telemetry, self.changes, self.lineage, self.runbooks = telemetry, changes, lineage, runbooks
         self.history, self.model, self.policy, self.progress = history, model, policy, progress
+        self.forecast = forecast
         self._graph: Any = None
 
     def warm(self) -> None:
@@ -134,7 +136,9 @@ class _Steps:
             node = top.node
         kind = top.type if top is not None else "unknown"
         words = verdict.type_words(kind)
-        reach, books = await asyncio.gather(
+        sla = gather.within(budget, "forecast", lambda: gather.forecast(self.tools.forecast, incident))
+        ahead, reach, books = await asyncio.gather(
+            sla,
             gather.within(
                 budget, "blast radius", lambda: gather.reach(self.tools.lineage, incident.tenant, node, incident.onset)
             ),
@@ -151,9 +155,11 @@ class _Steps:
                 ),
             ),
         )
-        if isinstance(reach, Gap) and isinstance(found.get("lineage"), Gap):
-            return {"followed": [("runbooks", gather.best_runbooks(found.get("runbooks"), books, kind))]}
-        return {"followed": [("reach", reach), ("runbooks", gather.best_runbooks(found.get("runbooks"), books, kind))]}
+        unknown = isinstance(reach, Gap) and isinstance(found.get("lineage"), Gap)
+        reached = [] if unknown else [("reach", reach)]
+        foreseen = [("forecast", ahead)] if isinstance(ahead, Evidence) else []
+        books = gather.best_runbooks(found.get("runbooks"), books, kind)
+        return {"followed": [*reached, ("runbooks", books), *foreseen]}
 
     async def hypothesise(self, state: Any) -> Any:
         incident: Incident = state["incident"]

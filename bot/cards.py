@@ -192,7 +192,7 @@ def _fields(incident: Incident) -> list[str]:
         alarms = f", {number(rate)} false alarms a week expected" if rate is not None else ""
         texts.append(f"*Detector*\n{code(d.detector, 40)}{window}, threshold {number(d.threshold)}{alarms}")
     texts.append("*Blast radius*\n" + _blast(incident))
-    texts.append("*SLA*\n" + _sla(incident.hypothesis))
+    texts.append("*SLA*\n" + say.sla(incident.hypothesis))
     return texts
 
 
@@ -210,18 +210,6 @@ def _blast(incident: Incident) -> str:
     shown = [code(r.node) + (f" ({escape(r.owner, 40)})" if r.owner else "") for r in h.blast[:5]]
     rest = h.blast_more + max(len(h.blast) - 5, 0)
     return ", ".join(shown) + (f" and {rest} more" if rest else "")
-
-
-def _sla(h: Hypothesis | None) -> str:
-    """Time to breach from the forecast's evidence (`seconds_to_breach`, `low`, `high`), or an honest no."""
-    for e in h.evidence if h else []:
-        left = e.result.get("seconds_to_breach") if e.source == "forecast" else None
-        if isinstance(left, int | float):
-            low, high = e.result.get("low"), e.result.get("high")
-            known = isinstance(low, int | float) and isinstance(high, int | float)
-            interval = f" (80% interval {span(low)}-{span(high)})" if known else ""
-            return f"{span(left)} to breach{interval} [{e.id}]"
-    return "no forecast"
 
 
 def _claims(incident: Incident, role: str) -> list[Claim]:

@@ -129,7 +129,11 @@ class Home:
             return ""
         said = await settled(self.desk.forecast(tenant, model))
         left = said.get("seconds_to_breach") if said else None
-        return f", {span(left)} to breach" if isinstance(left, int | float) else ", no forecast"
+        return (
+            f", {span(left)} to breach"
+            if isinstance(left, int | float)
+            else f", {say.OUTLOOKS.get(said.get('level', '') if said else '', 'no forecast')}"
+        )
 
     async def _stale(self, person: Person) -> dict[str, list[str]]:
         """Overdue runbooks under a heading: those this person or one of their groups owns, then the others."""

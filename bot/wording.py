@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
-from bot.blocks import code, escape, name, number, percent
+from bot.blocks import code, escape, name, number, percent, span
 from core.approval import Plan, counting
 from core.findings import CAUSES, Detection, Hypothesis
 from core.incidents import Incident
@@ -31,6 +32,11 @@ _FAMILIES = {
     "feature": "{}", "nulls": "nulls in {}", "unseen": "unseen values in {}", "range": "values out of range in {}",
     "type": "the type of {}", "quality": "{}", "staleness": "the age of {}",
 }  # fmt: skip
+
+OUTLOOKS = {
+    "breached": "SLO missed now", "calm": "no breach expected within 24 h", "unreliable": "no reliable forecast",
+}  # fmt: skip
+"""What is said of a forecast that names no hour."""
 
 ACTIONS = {
     "ticket": "ticket", "notify": "notification", "fallback": "fallback", "rollback": "rollback",
@@ -239,3 +245,24 @@ def seen_before(h: Hypothesis | None) -> str:
             if alike and row.get("cause") and row.get("line"):
                 return f"{escape(str(row['line']), 240)} [{e.id}]"
     return ""
+
+
+def sla(h: Hypothesis | None) -> str:
+    """Time to breach from the forecast's evidence (`seconds_to_breach`, `low`, `high`), or an honest no."""
+    for e in h.evidence if h else []:
+        left = e.result.get("seconds_to_breach") if e.source == "forecast" else None
+        if isinstance(left, int | float):
+            low, high = e.result.get("low"), e.result.get("high")
+            known = isinstance(low, int | float) and isinstance(high, int | float)
+            interval = f" (80% interval {span(low)}-{span(high)})" if known else ""
+            return f"{span(left)} to breach{interval} [{e.id}]{_record(e.result)}"
+        if e.source == "forecast" and e.result.get("level") in OUTLOOKS:
+            return f"{OUTLOOKS[e.result['level']]} [{e.id}]"
+    return "no forecast"
+
+
+def _record(said: dict[str, Any]) -> str:
+    """Who says so, and how often such a word was right."""
+    by = f", by {escape(str(said['by']), 20)}" if said.get("by") else ""
+    right, spoken = said.get("right"), said.get("spoken")
+    return f"{by}; right {right} of {spoken} times" if isinstance(right, int) and isinstance(spoken, int) else by

@@ -182,6 +182,8 @@ def severity(draft: Draft, context: Context, rules: Rules) -> str:
 def _weight(detection: Detection, rules: Rules) -> int:
     if detection.kind in ("silence", "staleness"):
         return 2
+    if detection.kind == "forecast":
+        return 1
     effect = abs(detection.effect or 0.0)
     if detection.signal == "error" or detection.kind == "concept_drift":
         base = detection.reference.mean if detection.reference and detection.reference.mean else 0.0

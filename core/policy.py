@@ -79,6 +79,48 @@ class ApprovalRules(_Section, frozen=True, kw_only=True):
     recovery_hours: float = 24.0
 
 
+class Forecast(_Section, frozen=True, kw_only=True):
+    """What is to be foreseen, and how often it is looked at."""
+
+    minutes: float = 60.0
+    slos: dict[str, str] = {}
+    """signal -> `<= 0.05` or `>= 0.7`, of every model; a model's own come on top."""
+
+
+class Slo(_Section, frozen=True, kw_only=True):
+    """A service level objective: the mean of `signal` over 24 hours stays on this side of `bound`."""
+
+    signal: str
+    floor: bool
+    bound: float
+
+    @property
+    def text(self) -> str:
+        return f"{'>=' if self.floor else '<='} {self.bound:g}"
+
+    def scaled(self, value: float) -> float:
+        """`value` so that 1 is the bound and more is worse.
+
+        >>> Slo(signal="latency", floor=False, bound=200.0).scaled(250.0)
+        1.25
+        >>> Slo(signal="quality:auc", floor=True, bound=0.8).scaled(0.6)
+        1.25
+        """
+        return 2.0 - value / self.bound if self.floor else value / self.bound
+
+    @classmethod
+    def parse(cls, signal: str, text: str) -> Slo:
+        """Raises ValueError with the form it should have."""
+        found = re.fullmatch(r"\s*(<=|>=)\s*([0-9.]+(?:[eE][+-]?\d+)?)\s*", text)
+        try:
+            bound = float(found[2]) if found else 0.0
+        except ValueError:
+            bound = 0.0
+        if not found or bound <= 0:
+            raise ValueError(f'{signal} = "{text[:40]}": write "<= 0.05" or ">= 0.7", a bound above 0')
+        return cls(signal=signal, floor=found[1] == ">=", bound=bound)
+
+
 class Investigation(_Section, frozen=True, kw_only=True):
     confidence: float = 0.6
     budget_seconds: float = 8.0
@@ -120,6 +162,8 @@ class ModelRules(_Section, frozen=True, kw_only=True):
     rebaseline: list[str] = []
     """Versions whose change you approve ("*": every one): each learns its baseline anew from its own first rows."""
     segments: list[str] = []
+    slos: dict[str, str] = {}
+    """signal -> `<= 0.05` or `>= 0.7`, on top of [forecast]'s."""
     threshold: float = 0.5
     deployer: str = ""
     """Name under [deployers]; overrides the action's."""
@@ -149,6 +193,7 @@ class Policy(_Section, frozen=True, kw_only=True):
     roles: Roles = Roles()
     approval: ApprovalRules = ApprovalRules()
     investigation: Investigation = Investigation()
+    forecast: Forecast = Forecast()
     actions: dict[str, ActionRule] = {}
     deployers: dict[str, DeployerAddress] = {}
     models: dict[str, ModelRules] = {}
@@ -160,6 +205,11 @@ class Policy(_Section, frozen=True, kw_only=True):
     def rules(self, tenant: str, model: str) -> ModelRules:
         """What policy knows of this model; defaults when it was never named."""
         return self.models.get(f"{tenant}/{model}", ModelRules())
+
+    def slos(self, tenant: str, model: str) -> list[Slo]:
+        """The objectives of this model; those of [forecast] unless it has its own on the same signal."""
+        written = {**self.forecast.slos, **self.rules(tenant, model).slos}
+        return [Slo.parse(signal, text) for signal, text in sorted(written.items())]
 
     def channel(self, severity: str, owner: str) -> str:
         """Where a card of this severity and owner goes."""
@@ -254,6 +304,7 @@ def _check(policy: Policy, path: Path) -> None:
         if rule.deployer and rule.deployer not in policy.deployers:
             line = line_of(path, ["actions", action, "deployer"])
             raise PolicyError(f"{path}:{line}: deployer {rule.deployer!r} has no section [deployers.{rule.deployer}]")
+    _check_slos(policy, path)
     for window in policy.alerting.maintenance:
         if _aware(window.end) <= _aware(window.start):
             line = line_of(path, ["alerting", "maintenance", "end"])
@@ -265,3 +316,18 @@ def _check(policy: Policy, path: Path) -> None:
     if not 0 < policy.investigation.confidence < 1:
         line = line_of(path, ["investigation", "confidence"])
         raise PolicyError(f"{path}:{line}: confidence = {policy.investigation.confidence} must lie between 0 and 1")
+
+
+def _check_slos(policy: Policy, path: Path) -> None:
+    if not policy.forecast.minutes > 0:
+        line = line_of(path, ["forecast", "minutes"])
+        raise PolicyError(f"{path}:{line}: forecast.minutes = {policy.forecast.minutes} must be above 0")
+    written = [(["forecast", "slos", signal], signal, text) for signal, text in policy.forecast.slos.items()]
+    for name, rules in policy.models.items():
+        written += [(["models", name, "slos", signal], signal, text) for signal, text in rules.slos.items()]
+    for keys, signal, text in written:
+        try:
+            Slo.parse(signal, text)
+        except ValueError as error:
+            line = max(line_of(path, keys), line_of(path, keys[:-1]))  # a line of its own, or of the whole table
+            raise PolicyError(f"{path}:{line}: SLO {error}") from None

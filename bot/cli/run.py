@@ -19,12 +19,13 @@ DESCRIPTION = """Run one target. `honcho start` runs all of them, one process ea
   investigate    opens incidents, ranks causes, writes the hypothesis
   converse       Slack: cards, commands, approvals
   act            runs approved plans; the only target that holds deploy credentials (DEPLOY_TOKEN)
+  forecast       looks at the next 24 hours of every SLO; warns where that has proven itself
   servers        nats-server and valkey on loopback, data under var/ (idles when NATS_URL and REDIS_URL are set)
   workspace      the local workspace (idles when SLACK_BOT_TOKEN is set)
 
   python -m bot run detect               reads on from its last snapshot; a second one stands by as a spare"""
 
-NAMES = ("detect", "investigate", "converse", "act", "servers", "workspace")
+NAMES = ("detect", "investigate", "converse", "act", "forecast", "servers", "workspace")
 
 
 def add(verbs: Any) -> None:

@@ -17,7 +17,7 @@ ORDER = 11
 
 log = logging.getLogger("middlewatch")
 
-DESCRIPTION = """Run detect, investigate, converse and act in one process.
+DESCRIPTION = """Run detect, investigate, converse, act and forecast in one process.
 
 Without NATS_URL or REDIS_URL the real servers are started on loopback, with their data under var/. Without
 SLACK_BOT_TOKEN a local workspace is started beside it: open the address it prints.

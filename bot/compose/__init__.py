@@ -5,6 +5,7 @@
     investigate.py  alerts become incidents, incidents get a hypothesis and a plan
     converse.py     cards, commands and approvals in Slack
     act.py          the only target that holds deploy credentials
+    forecast.py     now and then a look at the next 24 hours, in a process of its own
     lineage.py      lineage that no pipeline reports: written by hand, and the model registry
     outside.py      receivers, tickets, the language model: what policy and environment name
     answers.py      what the command line asks of the rooms
@@ -36,7 +37,7 @@ __all__ = ["TARGETS", "Ground", "ground", "serve", "servers"]
 log = logging.getLogger("middlewatch")
 
 TRIM_SECONDS = 60.0
-TARGETS = ("detect", "investigate", "converse", "act")
+TARGETS = ("detect", "investigate", "converse", "act", "forecast")
 """Each is a file of this package with `build(house, stack) -> (routes, loops)`."""
 
 

@@ -9,6 +9,7 @@ import time
 from contextlib import AsyncExitStack
 from typing import Any
 
+from bot.compose.forecast import outlook_of
 from bot.compose.ground import Ground, Work
 from bot.compose.outside import model, open_ticket, receivers, runbooks
 from core.action.planner import Plans
@@ -30,6 +31,7 @@ async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work
         silences=views.silences, flags=views.flags, lineage=house.lineage.of,
         runbooks=shelf, planner=Plans(views.telemetry, policy), llm=model(house.settings),
         embed=lambda texts: asyncio.to_thread(house.shared["embedder"].encode, texts),
+        forecast=lambda tenant, name: outlook_of(house, tenant, name),
         open_ticket=open_ticket(house), page=getattr(receivers(house).get("pagerduty"), "page", None),
     )  # fmt: skip
     await converse.start()

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from bot.compose import lineage
+from bot.compose.forecast import outlook_of
 from bot.compose.ground import Ground, Work
 from bot.compose.outside import model, runbooks
 from core.action.planner import Plans
@@ -32,6 +33,7 @@ async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work
     investigation = Investigation(
         telemetry=views.telemetry, changes=views.changes, lineage=house.lineage.of, runbooks=shelf, history=history,
         model=model(settings), policy=policy, progress=_progress(house),
+        forecast=lambda tenant, name: outlook_of(house, tenant, name),
     )  # fmt: skip
     await asyncio.to_thread(investigation.warm)
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot import wording as say
 from bot.blocks import escape, link, name, number, numbered, span, whole
 from bot.cards import Picture, card, notification, purposes, visible
 from bot.message import smaller
@@ -128,6 +129,22 @@ def test_every_fact_is_cited():
 def test_forecast_shows_time_to_breach():
     """With a forecast the card says the time to breach with its interval and citation."""
     assert "5h10m to breach (80% interval 3h40m-7h) [E7]" in json.dumps(drawn(x.forecast()).blocks)
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ({"level": "watch", "seconds_to_breach": 18_600, "low": 13_200, "high": 25_200, "by": "MLP", "right": 19,
+          "spoken": 20}, "5h10m to breach (80% interval 3h40m-7h) [E7], by MLP; right 19 of 20 times"),
+        ({"level": "calm"}, "no breach expected within 24 h [E7]"),
+        ({"level": "unreliable"}, "no reliable forecast [E7]"),
+        ({"level": "breached"}, "SLO missed now [E7]"),
+    ],
+)  # fmt: skip
+def test_the_sla_line_shows_who_says_so_and_how_often_it_was_right(said, line):
+    """A level that names an hour shows its record; the others say what they are."""
+    told = x.Evidence(id="E7", source="forecast", title="t", query="q", at=x.ONSET, result=said).sealed()
+    assert say.sla(x.hypothesis(evidence=[told])) == line
 
 
 def test_links_only_to_allowed_hosts():
