@@ -22,6 +22,8 @@ from detectors.rows import Rows, cells
 
 BLOCK = 25
 PAUSE = 3_600.0
+EVERY = 16
+"""Blocks after which it is asked whether most rows lie beyond the baseline."""
 AGAIN = 16
 """Blocks after which it is asked anew whether a trouble reached other signals, when the last answer was no."""
 MIN_CALM = 4
@@ -140,6 +142,7 @@ class Watch:
             count = self._ahead(rows.at, ends, done)
             start = int(ends[done - 1]) if done else 0
             bounds = np.concatenate([[start], ends[done : done + count]]).astype(np.int64)
+            before = int(self.state.blocks[0])
             passed = kernel.advance(
                 self.compiled.ref, self.state, codes, cell, rows.at, numbers, bounds, self.limits(), BLOCK
             )
@@ -151,8 +154,8 @@ class Watch:
             self.window_end = self.last_at = max(self.last_at, float(rows.at[start:end].max()))
             done += passed
             found += self._judge()
-            if 0 not in self.troubles:
-                found += self._read(beyond(self))
+            if 0 not in self.troubles and (before + passed) // EVERY > before // EVERY:
+                found += self._tell(0, [t for one in beyond(self) for t in explain.reported(self, *one)])
             found += self._read(self.readers.read(numbers[:, start:end], cell[start:end]))
             calms += self._calm(passed)
             found += self._worse()
