@@ -31,7 +31,8 @@ def world(data) -> World:
 @pytest.fixture
 def home(data, tmp_path) -> Path:
     """A data directory of one's own: the trained versions, no deployments."""
-    shutil.copytree(data, tmp_path / "home")
+    for part in ("models", "flights"):
+        shutil.copytree(data / part, tmp_path / "home" / part)
     return tmp_path / "home"
 
 

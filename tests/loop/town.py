@@ -42,6 +42,7 @@ responder = ["U0BEN"]
 approver = ["U0ANA", "U0CHLOE"]
 [detection]
 window_rows = 100
+silence_after = 10000.0  # on a busy machine the traffic of a test pauses for minutes
 [actions.rollback]
 approvals = {approvals}
 [actions.retrain]
@@ -251,7 +252,7 @@ class Town:
         self.sent += count
 
     async def deploy(self, version: str) -> None:
-        """Ask the model server, which announces the change."""
+        """Ask the model server, and wait until the change that it announces is stored."""
         from aiohttp import ClientSession
 
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(START + self.sent * 10))
@@ -260,6 +261,12 @@ class Town:
         bearer = {"Authorization": f"Bearer {DEPLOY_TOKEN}"}
         async with ClientSession(headers=bearer) as session, session.post(url, json=body) as response:
             assert response.status == 200, await response.text()
+        await self.until(lambda: f'"{version}"' in self.announced(), "the deployment was not announced")
+
+    def announced(self) -> str:
+        """What the model server's own log says of the deployments that are stored in the change log."""
+        log = deployments.load(self.folder / "deployments.json", MODEL, first="1").log
+        return json.dumps([entry.to for entry in log if entry.announced])
 
     def rollbacks(self) -> list[Any]:
         """Entries of the model server's own log."""
