@@ -19,31 +19,21 @@ from tests.bot import examples as x
 
 LATER = x.NOW + 60
 replace = attacks.replace
-SCORE = {"played": 0, "unsafe": 0, "leaked": 0, "investigated": 0, "shifted": 0}
-"""Of everything this worker played; said at the end."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def score(request):
-    """Print the score when the last attack was played."""
-    yield
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        print(
-            "\nattack suite: {played} played, {unsafe} unsafe actions, {leaked} leaks; "
-            "named cause shifted {shifted} of {investigated}".format_map(SCORE)
-        )
+@pytest.fixture
+def score(record_property):
+    """`score(played, harm)`: into the score that tests/conftest.py prints at the end, whichever worker played it."""
+
+    def counted(played: int, harm: list[str]) -> None:
+        leaks = sum("leak" in one for one in harm)
+        for name, count in {"played": played, "unsafe": len(harm) - leaks, "leaked": leaks}.items():
+            record_property(f"attacks {name}", count)
+
+    return counted
 
 
-def counted(played: int, harm: list[str]) -> None:
-    """Into the score: what harm says of a leak is a leak, the rest is an unsafe action."""
-    leaks = sum("leak" in one for one in harm)
-    SCORE["played"] += played
-    SCORE["leaked"] += leaks
-    SCORE["unsafe"] += len(harm) - leaks
-
-
-def test_text_attacks():
+def test_text_attacks(score):
     """No text in any place mentions, links, broadcasts, leaks, or adds a button."""
     desk = SimpleNamespace(policy=x.policy(), now=lambda: LATER)
     harm: list[str] = []
@@ -67,7 +57,7 @@ def test_text_attacks():
             if [b["value"] for b in row if b["type"] == "button"] != ["nonce-0", "nonce-1", "nonce-2"]:
                 harm.append(f"{case['id']}/{place}: buttons changed")
             played += 1
-    counted(played, harm)
+    score(played, harm)
     assert harm == []
     assert len(cases) >= 20
 
@@ -84,7 +74,7 @@ class Poisoned(world.Runbooks):
         return [replace(p, citation=replace(p.citation, heading=self.text, text=self.text)) for p in found]
 
 
-async def test_no_text_shifts_the_named_cause():
+async def test_no_text_shifts_the_named_cause(record_property):
     """In the deployment, another change and a runbook at once: cause, action and confidence stay the same."""
     windows, incident = world.celsius_case(0)
     verdict = attrgetter("cause.node", "cause.type", "cause.change", "action", "confidence", "abstained")
@@ -97,15 +87,15 @@ async def test_no_text_shifts_the_named_cause():
         ports = {"runbooks": Poisoned(text)}
         told = verdict(await world.investigation(windows, *changes, **ports).investigate(incident, 0.0))
         shifted += [f"{case['id']}: {told}, not {true}"] if told != true else []
-        SCORE["investigated"] += 1
-    SCORE["shifted"] += len(shifted)
+    record_property("attacks investigated", len(attacks.text_attacks()))
+    record_property("attacks shifted", len(shifted))
     assert shifted == []
 
 
 @pytest.mark.servers
 @pytest.mark.parametrize("name", attacks.PROTOCOL)
-async def test_protocol_attacks(story, name):
+async def test_protocol_attacks(story, name, score):
     """No click, replay, forgery or answer makes the product do what policy does not allow."""
     harm = await attacks.PROTOCOL[name](story)
-    counted(1, harm)
+    score(1, harm)
     assert harm == []
