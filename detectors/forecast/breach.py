@@ -33,36 +33,35 @@ def correlation(predicted: np.ndarray, actual: np.ndarray) -> float:
     return float(np.clip((below[:, 1:] * below[:, :-1]).mean() / max(spread, 1e-9), 0.0, 0.98))
 
 
-def chances(predicted: np.ndarray, asked: Cases, rho: float | np.ndarray, seed: int = 0) -> np.ndarray:
-    """(N, HORIZON): the chance that the target is breached within 1..24 hours; rising. `rho` is one or (N,)."""
+def chances(predicted: np.ndarray, asked: Cases, rho: float, seed: int = 0) -> np.ndarray:
+    """(N, HORIZON): the chance that the target is breached within 1..24 hours; rising. `rho`: see `correlation`."""
     first = first_hours(predicted, asked, rho, seed)
     return np.stack([(first <= h).mean(axis=1) for h in range(1, HORIZON + 1)], axis=1)
 
 
-def first_hours(predicted: np.ndarray, asked: Cases, rho: float | np.ndarray, seed: int = 0) -> np.ndarray:
+def first_hours(predicted: np.ndarray, asked: Cases, rho: float, seed: int = 0) -> np.ndarray:
     """(N, PATHS) first hour of the breach on drawn paths, 25 where there is none."""
     steps = np.random.default_rng(seed).standard_normal((PATHS, HORIZON))
-    rhos = np.round(np.broadcast_to(np.asarray(rho, float), len(asked)), 1)
+    for h in range(1, HORIZON):
+        steps[:, h] = rho * steps[:, h - 1] + sqrt(1 - rho * rho) * steps[:, h]
+    mixed = _mix(_PHI(steps))
     known = budget(asked)
     out = np.full((len(asked), PATHS), HORIZON + 1, np.int8)
-    for one in np.unique(rhos):
-        normal = steps.copy()
-        for h in range(1, HORIZON):
-            normal[:, h] = one * normal[:, h - 1] + sqrt(1 - one * one) * steps[:, h]
-        share = _PHI(normal)
-        for n in np.flatnonzero(rhos == one):
-            drawn = np.stack([_at(predicted[n, h], share[:, h]) for h in range(HORIZON)], axis=1)
-            over = known[n] + np.cumsum(drawn, axis=1) / 24 > 1
-            out[n] = np.where(over.any(axis=1), over.argmax(axis=1) + 1, HORIZON + 1)
+    total = np.zeros((len(asked), PATHS))
+    for h in range(HORIZON):  # the same shares for every case: one product an hour
+        total += predicted[:, h] @ mixed[:, h].T
+        now = (known[:, h, None] + total / 24 > 1) & (out > HORIZON)
+        out[now] = h + 1
     return out
 
 
-def _at(quantiles: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Values at these shares of a distribution given by its quantiles; the tails go on as steep as they end."""
-    inner = np.interp(share, _Q, quantiles)
-    low = np.where(share < _Q[0], (share - _Q[0]) * (quantiles[1] - quantiles[0]) / (_Q[1] - _Q[0]), 0.0)
-    high = np.where(share > _Q[-1], (share - _Q[-1]) * (quantiles[-1] - quantiles[-2]) / (_Q[-1] - _Q[-2]), 0.0)
-    return inner + low + high
+def _mix(share: np.ndarray) -> np.ndarray:
+    """(PATHS, HORIZON, quantiles) weights that make of quantiles the values at `share` (PATHS, HORIZON): linear between
+    two quantiles, and beyond the outer ones as steep as they end."""
+    left = np.clip(np.searchsorted(_Q, share, side="right") - 1, 0, len(_Q) - 2)
+    part = (share - _Q[left]) / (_Q[left + 1] - _Q[left])
+    eye = np.eye(len(_Q))
+    return (1 - part)[..., None] * eye[left] + part[..., None] * eye[left + 1]
 
 
 @dataclass(frozen=True)

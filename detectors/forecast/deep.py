@@ -44,9 +44,9 @@ class Deep:
         parts = []
         self.network.eval()
         with _hushed(), torch.inference_mode():
-            for first in range(0, len(asked), 2_000):
-                few = asked.take(np.arange(first, min(first + 2_000, len(asked))))
-                for x, _ in _dataset(few, unknown=True).to_dataloader(train=False, batch_size=1_000, num_workers=0):
+            for first in range(0, len(asked), 500):
+                few = asked.take(np.arange(first, min(first + 500, len(asked))))
+                for x, _ in _dataset(few, unknown=True).to_dataloader(train=False, batch_size=250, num_workers=0):
                     parts.append(self.network(x)["prediction"].numpy())
         out = np.concatenate(parts) if parts else np.zeros((0, HORIZON, len(QUANTILES)))
         return np.sort(base[:, :, None] + unit[:, :, None] * out, axis=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def png(one: Outlook, title: str) -> bytes:
     above.plot(after, quantile(one, 0.5), color=ORANGE, lw=2, label="median")
     above.axhline(1, color=RED, lw=1, ls=":")
     above.set_ylabel("of the SLO (above 1: missed)")
-    above.set_title(title, fontsize=10, loc="left")
+    above.set_title(fill(title, 105), fontsize=9, loc="left")
     above.legend(fontsize=8, ncols=5, frameon=False, loc="upper left")
     below.step(after, one.by_hour, where="post", color=RED, lw=2)
     below.set_ylim(0, 1.02)

@@ -55,8 +55,8 @@ def train(
         few = known.take(np.linspace(0, len(known) - 1, min(DEEP_CASES, len(known))).astype(int))
         for name in DEEP:
             path = out / f"{name}.pt"
-            olds[name] = networks.Deep.load(path) if path.exists() else None
-            members.append(networks.train(name, few, epochs=deep_epochs, about=about, say=told))
+            olds[name] = networks.Deep.load(path) if path.exists() and not keep_anyway else None
+            members.append(networks.train(name, few, epochs=deep_epochs, start=olds[name], about=about, say=told))
     say("judging on hours that none of them saw")
     past = backtest.tell(long, members, trained, judged)
     table = {row.member: row for row in backtest.rows(past)}

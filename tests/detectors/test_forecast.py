@@ -161,6 +161,17 @@ def test_an_outlook_says_when_and_by_whom():
     assert "seconds_to_breach" not in said
 
 
+def test_a_likely_breach_is_a_watch_with_its_hours_and_the_record_it_rests_on():
+    """A series that has climbed to its SLO: when, between when and when, and how often such a word was right."""
+    members = [HoltWinters(), Pooled.load()]
+    [one] = outlook.look([waves("climbs", level=0.4, climb=0.0315)], members, members[1].about)
+    said = outlook.plain(one, "error", "<= 0.05", "m")
+    assert said["level"] == "watch"
+    assert 3600 <= said["low"] <= said["seconds_to_breach"] <= said["high"] <= 24 * 3600
+    assert said["spoken"] >= said["right"] > 0.8 * said["spoken"]
+    assert "on other data" in said["text"]
+
+
 def test_the_shipped_network_is_small_and_knows_its_data_and_scores():
     """Under a megabyte; with range, loss and what was proven."""
     assert SHIPPED.stat().st_size < 1_000_000
