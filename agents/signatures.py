@@ -56,7 +56,8 @@ SIGNATURES: dict[str, tuple[tuple[str, float, float], ...]] = {
                         ("nulls_up", -1.5, 0.2), ("rescaled", -2.0, 0.2), ("near_change", -0.5, 0.4)),
     "concept_drift": (("quality_down", 2.8, -2.5), ("inputs_calm", 0.6, -0.4), ("score_moved", -0.8, 0.4),
                       ("came_with_version", -2.0, 0.3), ("base_rate_moved", 0.2, 0.1), ("labels_late", -2.5, 0.1),
-                      ("near_change", -0.4, 0.4), ("latency_up", -1.0, 0.1)),
+                      ("near_change", -0.4, 0.4), ("latency_up", -1.0, 0.1), ("nulls_up", -3.0, 0.1),
+                      ("unseen_up", -1.5, 0.1), ("type_changed", -2.0, 0.0)),  # no world makes values go missing
     "seasonality": (("one_input", -2.0, 0.3), ("seen_before", 4.0, -2.5), ("quality_down", -2.0, 0.6),
                     ("near_change", -0.3, 0.2), ("came_with_version", -1.5, 0.2), ("nulls_up", -2.0, 0.1)),
     "campaign_mix": (("one_input", -2.0, 0.3), ("mix_moved", 4.0, -2.0), ("quality_down", -1.5, 0.5),

@@ -29,6 +29,8 @@ from core.settings import Settings
 
 PATIENCE = 60.0
 """Seconds to wait for a diagnosis once everything was published."""
+BEFORE, BASELINE = 60.0, 7_000
+"""Hours of healthy traffic before the fault, and how many of its rows become the baseline: two whole days."""
 LATE = 3600.0
 """Silence that begins in the last hour of event time, seconds, is the end of the episode and no finding."""
 START = 180.0
@@ -42,7 +44,7 @@ async def play(episode: Episode, settings: Settings, say: Progress, patience: fl
 
     Raises ValueError for a type that events alone cannot show, Unavailable when the product does not start or answer.
     """
-    messages = list(wire(episode))
+    messages = list(wire(episode, hours_before=BEFORE))
     async with _product(settings, say) as url:
         connection = await connect(url, "simulate")
         try:
@@ -95,6 +97,9 @@ async def _product(settings: Settings, say: Progress) -> AsyncIterator[str]:
     place.mkdir(parents=True)
     say(0, 1, "starting Middlewatch (the first time on a machine: up to a minute)")
     env = {**os.environ, "MIDDLEWATCH_VAR": str(place)}
+    if not settings.policy:
+        env["POLICY"] = str(place / "policy.toml")
+        (place / "policy.toml").write_text(f"[detection]\nbaseline_rows = {BASELINE}\n")
     ready, log = place / "ready.json", place / "up.log"
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
