@@ -25,6 +25,8 @@ from core.ports import Changes, History, LineageView, Passage, Runbooks, Telemet
 Found = Evidence | Gap
 Forecast = Callable[[str, str], Awaitable[dict[str, Any] | None]]
 """(tenant, model) -> the worst outlook of its SLOs, as the forecast target left it."""
+NO_FORECAST = Gap(what="forecast", why="no SLO is forecast")
+"""Not worth a line on a card, unlike a forecast that could not be read."""
 Source = Literal["alert", "telemetry", "lineage", "changes", "runbooks", "history", "forecast"]
 
 DAY = 86_400.0
@@ -265,10 +267,10 @@ async def history(port: History, incident: Incident) -> Found:
 
 
 async def forecast(port: Forecast | None, incident: Incident) -> Found:
-    """What was last said of the model's SLO. A gap when nothing was: most models have none."""
+    """What was last said of the model's SLO; NO_FORECAST when nothing was: most models have none."""
     said = await port(incident.tenant, incident.model) if port is not None else None
     if not said:
-        return Gap(what="forecast", why="no SLO is forecast")
+        return NO_FORECAST
     return _evidence("forecast", "The next 24 hours", "forecast", {}, sanitise.plain(said), float(said["at"]))
 
 

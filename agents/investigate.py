@@ -157,7 +157,7 @@ class _Steps:
         )
         unknown = isinstance(reach, Gap) and isinstance(found.get("lineage"), Gap)
         reached = [] if unknown else [("reach", reach)]
-        foreseen = [("forecast", ahead)] if isinstance(ahead, Evidence) else []
+        foreseen = [] if ahead == gather.NO_FORECAST else [("forecast", ahead)]
         books = gather.best_runbooks(found.get("runbooks"), books, kind)
         return {"followed": [*reached, ("runbooks", books), *foreseen]}
 

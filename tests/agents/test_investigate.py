@@ -89,6 +89,27 @@ async def test_a_replay_refuses_evidence_that_was_altered():
         replay(msgspec.structs.replace(h, evidence=[first, *h.evidence[1:]]), about, load())
 
 
+async def test_a_forecast_of_the_slo_is_evidence_and_none_is_no_gap():
+    """What was said of the SLO is cited last; a model without an SLO loses no line to it; a failing view does."""
+    windows, about = celsius_case()
+
+    async def watch(tenant: str, model: str) -> dict:
+        return {"level": "watch", "seconds_to_breach": 9000.0, "at": about.onset, "by": "MLP"}
+
+    async def nothing(tenant: str, model: str) -> None:
+        return None
+
+    async def away(tenant: str, model: str) -> None:
+        raise Unavailable("the views are away")
+
+    told, none, lost = [
+        await investigation(windows, DEPLOY, forecast=port).investigate(about, 0.0) for port in (watch, nothing, away)
+    ]
+    assert (told.evidence[-1].source, told.evidence[-1].result["seconds_to_breach"]) == ("forecast", 9000.0)
+    assert "forecast" not in [g.what for g in none.gaps] + [e.source for e in none.evidence]
+    assert [g.why for g in lost.gaps if g.what == "forecast"] == ["the views are away"]
+
+
 async def test_a_deployment_that_nothing_ties_to_the_drift_is_not_blamed():
     """A version that served healthy rows for days is ruled out, though something was deployed nearby."""
     windows, about = spring_case()
