@@ -142,12 +142,15 @@ class Detect:
         """
         fresh = [b for b in batch if b.seq > self.position.sequences.get(stream, 0)]
         events: dict[tuple[str, str], list[Any]] = {}
+        spans: dict[tuple[str, str], float] = {}
         for message in (m for m in fresh if m.events):
-            events.setdefault((message.tenant, message.model), []).extend(message.events)
+            model = (message.tenant, message.model)
+            events.setdefault(model, []).extend(message.events)
+            spans[model] = max(spans.get(model, 0.0), _span(message.events))
         if events:
             async with self.cpu:
                 self._whole = False
-                said = await asyncio.to_thread(self._take, events)
+                said = await asyncio.to_thread(self._take, events, spans)
             await self.say(said)
         self._whole = True
         if fresh:
@@ -155,16 +158,15 @@ class Detect:
             self.stored_at[stream] = fresh[-1].at
             self._heard = self.now()
 
-    def _take(self, events: dict[tuple[str, str], list[Any]]) -> Said:
+    def _take(self, events: dict[tuple[str, str], list[Any]], spans: dict[tuple[str, str], float]) -> Said:
         total = Said()
         elapsed = self.now() - self._heard if self._heard else 0.0
         for (tenant, model), items in events.items():
             for kind, run in _runs(items):
                 self._hand(kind, tenant, model, run, total)
                 times = [at for one in run for at in one.rows.at.tolist()] if kind is Columns else [e.at for e in run]
-                self.position.time.heard(
-                    tenant, model, times, elapsed, 0.0 if kind is LabelArrived else self.watcher.newest(tenant, model)
-                )
+                newest = 0.0 if kind is LabelArrived else self.watcher.newest(tenant, model)
+                self.position.time.heard(tenant, model, times, elapsed, newest, spans[tenant, model])
         return total
 
     def _hand(self, kind: Any, tenant: str, model: str, run: list[Any], total: Said) -> None:
@@ -233,6 +235,13 @@ def _runs(items: Sequence[Any]) -> Iterator[tuple[Any, list[Any]]]:
     """Neighbours of one kind together, in their order."""
     for kind, run in itertools.groupby(items, type):
         yield kind, list(run)
+
+
+def _span(events: Sequence[Any]) -> float:
+    """Seconds of event time from the first to the last event of a message."""
+    first, last = events[0], events[-1]
+    begun = first.rows.at[0] if isinstance(first, Columns) else first.at
+    return max(float((last.rows.at[-1] if isinstance(last, Columns) else last.at) - begun), 0.0)
 
 
 async def health(flags: Flags) -> dict[str, Any] | None:

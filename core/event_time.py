@@ -2,7 +2,8 @@
 
 Each tenant has one clock: the newest plausible event time that any of its models sent, running on with the wall clock.
 Each model has its own lag behind that clock. A model that is replayed three days behind the others is three days late
-to everything and silent to nobody; what counts as its silence is how far the clock moved since it was last heard.
+to everything and silent to nobody; what counts as its silence is how far the clock moved since it was last heard,
+beyond what is usual between its messages: who sends an hour of events in one message is not silent within the hour.
 """
 
 from __future__ import annotations
@@ -14,6 +15,21 @@ from msgspec import Struct
 JUMP, CONFIRM = 86_400.0, 20
 """An event this many seconds away from where event time should be does not move it; so many in a row do. One producer
 with a wrong clock must not close everybody's windows and end everybody's watch for silence."""
+
+
+class Pace(Struct):
+    """One model against its tenant's clock."""
+
+    lag: float
+    """Seconds behind the clock when it was last heard."""
+    at: float
+    """What the clock showed then."""
+    usual: float = 0.0
+    """Seconds that the clock moves on between its messages: the largest so far, slowly forgotten."""
+
+
+USUAL_TIMES, FORGOTTEN = 2.0, 0.9
+"""So many usual waits are no silence yet; of a long wait so much is remembered at the next message."""
 
 
 class TenantClock(Struct):
@@ -28,8 +44,8 @@ class EventTime(Struct):
     """The clocks of all tenants of one partition, and the lags of their models."""
 
     tenants: dict[str, TenantClock] = {}
-    lags: dict[str, float] = {}
-    """tenant/model -> seconds behind its tenant's clock when it was last heard."""
+    paces: dict[str, Pace] = {}
+    """By tenant/model."""
 
     @property
     def busiest(self) -> float:
@@ -37,10 +53,13 @@ class EventTime(Struct):
         clock = max(self.tenants.values(), key=lambda clock: clock.heard, default=TenantClock())
         return clock.here
 
-    def heard(self, tenant: str, model: str, times: Sequence[float], elapsed: float, newest: float) -> None:
+    def heard(
+        self, tenant: str, model: str, times: Sequence[float], elapsed: float, newest: float, span: float = 0.0
+    ) -> None:
         """Events (one at least) of one model at these times, `elapsed` wall seconds after the last ones of anybody.
 
-        `newest` is the model's newest event time as its own watch believes it, 0 when it has none.
+        `newest` is the model's newest event time as its own watch believes it, 0 when it has none; `span` the
+        longest time that one of its messages covered.
         """
         clock = self.tenants.setdefault(tenant, TenantClock())
         before = clock.here
@@ -49,7 +68,11 @@ class EventTime(Struct):
         if before and not before - JUMP <= clock.here <= before + elapsed + JUMP:
             self._another_time(tenant, clock.here - before)
         if newest:
-            self.lags[f"{tenant}/{model}"] = clock.here - newest
+            name = f"{tenant}/{model}"
+            past = self.paces.get(name)
+            waited = min(max(before - past.at, 0.0), JUMP) if past else 0.0
+            usual = max(waited, min(span, JUMP), FORGOTTEN * past.usual if past else 0.0)
+            self.paces[name] = Pace(clock.here - newest, clock.here, usual)
 
     def _move(self, clock: TenantClock, times: Sequence[float], elapsed: float) -> None:
         """Follow what is said, but no single clock that is far off."""
@@ -68,13 +91,16 @@ class EventTime(Struct):
 
     def _another_time(self, tenant: str, moved: float) -> None:
         """The clock now follows a stream of another time (a replay began): that is nobody's silence."""
-        for name in self.lags:
+        for name, pace in self.paces.items():
             if name.startswith(f"{tenant}/"):
-                self.lags[name] += moved
+                pace.lag, pace.at = pace.lag + moved, pace.at + moved
 
     def reached(self, tenant: str, model: str, elapsed: float) -> float:
         """The event time this model has reached, `elapsed` wall seconds after the last event of anybody."""
         clock = self.tenants.get(tenant)
         if clock is None:
             return 0.0
-        return clock.here - self.lags.get(f"{tenant}/{model}", 0.0) + elapsed
+        pace = self.paces.get(f"{tenant}/{model}")
+        if pace is None:
+            return clock.here + elapsed
+        return pace.at - pace.lag + max(clock.here - pace.at + elapsed - USUAL_TIMES * pace.usual, 0.0)

@@ -205,5 +205,5 @@ class Pull:
         self._asked = max(0, self._asked - int(unsent)) if unsent else 0
         said = headers.get("Description", "").lower()
         self.lost_consumer = self.lost_consumer or status == "503" or "consumer deleted" in said
-        if "exceeds maxbytes" in said:  # one message alone is larger than our part
+        if "exceeds maxbytes" in said and unsent and int(unsent) >= self._batch:  # one alone is larger than our part
             self._bytes = min(2 * self._bytes, MAX_PULL_BYTES)

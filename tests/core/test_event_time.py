@@ -79,3 +79,17 @@ def test_tenants_do_not_see_one_another(time):
     hear(time, 50_000.0, tenant="other")
     assert time.reached("acme", "m", 0.0) == 1_000.0
     assert time.reached("nobody", "m", 9.0) == 0.0
+
+
+def test_who_sends_an_hour_at_once_is_not_silent_within_the_hour(time):
+    """What one message covered, and what is usual between messages, is waited for twice before silence begins."""
+    time.heard("acme", "batch", [0.5, 3_600.0], 0.0, 3_600.0, span=3_600.0)
+    hear(time, 10_000.0, model="live")
+    assert time.reached("acme", "batch", 0.0) == 3_600.0
+    hear(time, 12_000.0, model="live")
+    assert time.reached("acme", "batch", 0.0) == 3_600.0 + (12_000.0 - 3_600.0 - 2 * 3_600.0)
+    hear(time, 12_100.0, model="rare")
+    hear(time, 19_000.0, model="live")
+    hear(time, 19_010.0, model="rare")
+    hear(time, 30_000.0, model="live")
+    assert time.reached("acme", "rare", 0.0) == 19_010.0
