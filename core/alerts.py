@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -80,12 +81,16 @@ class Alerts:
 
     async def on_batch(self, batch: Sequence[Batch]) -> None:
         """Publish, then store; the caller acknowledges. Raises Unavailable (restore and read again), Conflict."""
-        for message in batch:
-            if message.seq > self.seq:
-                for detected in message.events:
-                    await self.on_detected(detected)
-                self.seq = message.seq
+        alerts: list[Any] = []
+        muted: Counter[str] = Counter()
+        for message in (m for m in batch if m.seq > self.seq):
+            for detected in message.events:
+                alerts += self.on_detected(detected, muted)
+            self.seq = message.seq
+        await self._say(alerts)
         await self._store()
+        for reason, number in muted.items():
+            await self.flags.count(f"muted:{reason}", number)
 
     async def on_time(self) -> None:
         """Let go what waited long enough, and what lasts although its silence or its dead upstream is over.
@@ -103,27 +108,26 @@ class Alerts:
         state = State(seq=self.seq, pipeline=self.pipeline.snapshot())
         await self.snapshots.store(NAME, self.epoch, {"": msgspec.msgpack.encode(state)})
 
-    async def on_detected(self, detected: Detected) -> None:
-        """Every stage of the pipeline, in order; what was muted is counted by its reason."""
+    def on_detected(self, detected: Detected, muted: Counter[str]) -> list[Any]:
+        """The alerts, past every stage of the pipeline, in order; what was muted is counted by its reason."""
         key = (detected.tenant, detected.model, detected.version)
         context = self._context(detected.tenant, detected.model)
         alerts = self.pipeline.push(
             key, detected.detections, context, self.now(), calms=detected.calms, cause=detected.id
         )  # fmt: skip
         self._at, self._heard = max(self._at, detected.at), self.now()
-        muted = self.pipeline.muted
+        for draft in self.pipeline.muted:
+            log.info("muted %s %s: %s (%s)", "/".join(draft.key[:2]), draft.kind, draft.muted, draft.why)
+            muted[str(draft.muted)] += 1
         if self.pipeline.state.waiting:
             alerts += self.pipeline.later(self._context, self.now(), self._at)
-        await self._say(alerts)
-        for draft in muted:
-            log.info("muted %s %s: %s (%s)", "/".join(draft.key[:2]), draft.kind, draft.muted, draft.why)
-            await self.flags.count(f"muted:{draft.muted}")
+        return alerts
 
     async def _say(self, alerts: Sequence[Any]) -> None:
         for alert in alerts:
             if isinstance(alert, AlertFired):
                 log.warning("%s %s %s: %s (%s)", alert.severity, alert.tenant, alert.model, alert.kind, alert.reason)
-            await self.bus.publish(alert)
+        await self.bus.publish_all(alerts)
 
     def _context(self, tenant: str, model: str) -> Context:
         rules, world = self.policy.rules(tenant, model), self.world
