@@ -22,6 +22,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bot.demo.publish import names, publish
@@ -101,9 +103,9 @@ class UpTown(Town):
         await publish(self.js, "change.acme", change["id"], change | {"summary": f"{model} v2", "by": "ci"})
 
     def rss_mb(self) -> float:
-        """Resident memory of the `up` process, in MB."""
-        pages = Path(f"/proc/{self.processes['up'].pid}/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        """Resident memory of the `up` process and of what it started (pictures have a process of their own), in MB."""
+        up = psutil.Process(self.processes["up"].pid)
+        return sum(each.memory_info().rss for each in (up, *up.children(recursive=True))) / 1e6
 
 
 async def one(town: UpTown, number: int, figures: dict[str, list[float]]) -> None:
