@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from core.knots import knots
+
 
 class Acyclic(NamedTuple):
     """`order` is topological. A knot of nodes that feed one another is one entry, named after its first member."""
@@ -43,52 +45,16 @@ def contract(nodes: Sequence[str], edges: Iterable[Sequence[Any]], strength: flo
     down: dict[str, list[str]] = {node: [] for node in listed}
     for source, sink in sorted(best):
         down[source].append(sink)
-    knots = _knots(listed, down)
-    home = {node: knot[0] for knot in knots for node in knot}
+    tied = knots(listed, down.__getitem__)
+    home = {node: knot[0] for knot in tied for node in knot}
     joined: dict[tuple[str, str], float] = {}
     for (source, sink), value in best.items():
         pair = home[source], home[sink]
         if pair[0] != pair[1]:
             joined[pair] = max(joined.get(pair, 0.0), value)
-    parents: dict[str, list[tuple[str, float]]] = {knot[0]: [] for knot in knots}
+    parents: dict[str, list[tuple[str, float]]] = {knot[0]: [] for knot in tied}
     for (source, sink), value in sorted(joined.items()):
         parents[sink].append((source, value))
-    order = [knot[0] for knot in reversed(knots)]  # Tarjan finds sinks first
-    members = {knot[0]: knot for knot in knots}
-    return Acyclic(order, parents, members, home, [knot for knot in knots if len(knot) > 1])
-
-
-def _knots(nodes: Sequence[str], down: dict[str, list[str]]) -> list[list[str]]:
-    """Strongly connected components, each sorted, sinks first (Tarjan 1972, without recursion)."""
-    order: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    held: set[str] = set()
-    found: list[list[str]] = []
-    for root in nodes:
-        if root in order:
-            continue
-        work = [(root, iter(down[root]))]
-        order[root] = low[root] = len(order)
-        stack.append(root)
-        held.add(root)
-        while work:
-            node, following = work[-1]
-            child = next(following, None)
-            if child is None:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                if low[node] == order[node]:
-                    at = stack.index(node)
-                    found.append(sorted(stack[at:]))
-                    held.difference_update(stack[at:])
-                    del stack[at:]
-            elif child not in order:
-                order[child] = low[child] = len(order)
-                stack.append(child)
-                held.add(child)
-                work.append((child, iter(down[child])))
-            elif child in held:
-                low[node] = min(low[node], order[child])
-    return found
+    order = [knot[0] for knot in reversed(tied)]  # Tarjan finds sinks first
+    members = {knot[0]: knot for knot in tied}
+    return Acyclic(order, parents, members, home, [knot for knot in tied if len(knot) > 1])

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from core.knots import knots
+
 Kind = Literal["source", "job", "dataset", "feature", "model", "service", "label_job", "training_job", "monitor", ""]
 KINDS = ("source", "job", "dataset", "feature", "model", "service", "label_job", "training_job", "monitor")
 MAX_PATHS = 20
@@ -252,39 +254,7 @@ class Lineage:
         self._up[edge.target].discard(edge.source)
 
     def _knots(self) -> list[set[str]]:
-        """Strongly connected components (Tarjan 1972, without recursion: lineage can be ten thousand nodes deep)."""
-        order: dict[str, int] = {}
-        low: dict[str, int] = {}
-        stack: list[str] = []
-        held: set[str] = set()
-        knots: list[set[str]] = []
-        for root in sorted(self.nodes):
-            if root in order:
-                continue
-            work = [(root, iter(sorted(self._down.get(root, ()))))]
-            order[root] = low[root] = len(order)
-            stack.append(root)
-            held.add(root)
-            while work:
-                node, following = work[-1]
-                child = next(following, None)
-                if child is None:
-                    work.pop()
-                    if work:
-                        low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                    if low[node] == order[node]:
-                        at = stack.index(node)
-                        knots.append(set(stack[at:]))
-                        held.difference_update(stack[at:])
-                        del stack[at:]
-                elif child not in order:
-                    order[child] = low[child] = len(order)
-                    stack.append(child)
-                    held.add(child)
-                    work.append((child, iter(sorted(self._down.get(child, ())))))
-                elif child in held:
-                    low[node] = min(low[node], order[child])
-        return knots
+        return [set(knot) for knot in knots(sorted(self.nodes), lambda node: sorted(self._down.get(node, ())))]
 
 
 def _joined(one: Edge, other: Edge) -> Edge:
