@@ -18,6 +18,9 @@ from core.findings import Detection, Histogram
 from core.incidents import Incident, Outcome
 from core.statistics import corrected_psi, shares
 
+ENOUGH = 50
+"""Rows before the onset from which a shape can be told."""
+
 
 class Verdict(Struct, frozen=True, kw_only=True):
     """`healthy`, `faulty` or `undecided`, with what it rests on. `llr` is in nats, positive for healthy."""
@@ -28,6 +31,8 @@ class Verdict(Struct, frozen=True, kw_only=True):
     rows: int
     after: float | None = None
     """Bias-corrected PSI of the fresh rows against the reference, or their mean where there are no bins."""
+    usual: float | None = None
+    """The same PSI of the last windows before the trouble: few hours of weather are never quite a whole winter's."""
 
 
 def lead(incident: Incident) -> Detection:
@@ -64,14 +69,16 @@ def judge(
     rows = sum(w.rows for w in fresh if test.signal in w.signals)
     if found.reference_histogram and found.current_histogram:
         llr, after = _binned(test.signal, found.reference_histogram, found.current_histogram, before, fresh)
+        usual = _usual(test.signal, found.reference_histogram, before)
     else:
         llr, after = _means(test.signal, found, fresh)
+        usual = None
     verdict = "undecided"
     if rows >= test.min_rows and abs(llr) >= bound:
         verdict = "healthy" if llr > 0 else "faulty"
     elif rows >= test.max_rows:
         verdict = "faulty"
-    return Verdict(verdict=verdict, llr=llr, bound=bound, rows=rows, after=after)
+    return Verdict(verdict=verdict, llr=llr, bound=bound, rows=rows, after=after, usual=usual)
 
 
 def _binned(
@@ -82,13 +89,20 @@ def _binned(
         return 0.0, None
     recent = merged(before, signal)
     healthy = shares(reference.counts)
-    if recent is not None and len(recent) == len(healthy) and sum(recent) >= 50:
+    if recent is not None and len(recent) == len(healthy) and sum(recent) >= ENOUGH:
         # Half each: the reference alone knows nothing of today's season, yesterday alone knows nothing of the rest.
         healthy = [(a + b) / 2 for a, b in zip(healthy, shares(recent), strict=True)]
     deff = max((w.design_effect.get(signal, 1.0) for w in fresh), default=1.0)
     sick = shares(faulty.counts)
     llr = sum(c * math.log(h / s) for c, h, s in zip(counts, healthy, sick, strict=True)) / deff
     return llr, corrected_psi(reference.counts, counts, deff)
+
+
+def _usual(signal: str, reference: Histogram, before: Sequence[WindowClosed]) -> float | None:
+    counts = merged(before, signal)
+    if counts is None or len(counts) != len(reference.counts) or sum(counts) < ENOUGH:
+        return None
+    return corrected_psi(reference.counts, counts, max((w.design_effect.get(signal, 1.0) for w in before), default=1.0))
 
 
 def _means(signal: str, found: Detection, fresh: Sequence[WindowClosed]) -> tuple[float, float | None]:
@@ -123,6 +137,7 @@ def outcome(test: SuccessTest, found: Detection, verdict: Verdict, elapsed: floa
     numbers = ""
     if before is not None and verdict.after is not None:
         numbers = f"{test.signal} {name} {before:.2f} -> {verdict.after:.2f} over {verdict.rows} fresh rows"
+        numbers += f" ({verdict.usual:.2f} in the hours before the trouble)" if verdict.usual is not None else ""
     if verdict.verdict == "healthy":
         text, word = f"Confirmed: {numbers or f'{verdict.rows} fresh rows look healthy'}", "confirmed"
     else:

@@ -34,7 +34,10 @@ def test_a_recent_healthy_season_counts_as_healthy():
     """Fresh rows that look like the hours before the onset confirm, though the reference's bulk lies elsewhere."""
     cold = [700.0, 250.0, 50.0, 0.0, 0.0, 0.0, 0.0]
     sick = detection(current_histogram=histogram([0, 0, 0, 0, 300, 0, 0]))
-    assert judge(TEST, sick, [window(0, cold)], [window(100, cold)]).verdict == "healthy"
+    verdict = judge(TEST, sick, [window(0, cold)], [window(100, cold)])
+    assert verdict.verdict == "healthy"
+    assert verdict.usual == verdict.after  # the hours before were just as far from the reference, and that is said
+    assert f"({verdict.usual:.2f} in the hours before the trouble)" in outcome(TEST, sick, verdict, 10.0).text
 
 
 def test_an_undecided_test_ends_as_not_recovered_never_as_unknown():
