@@ -79,7 +79,9 @@ def in_words(found: Mapping[str, Any]) -> Iterator[str]:
     """The answer to a case as a person reads it."""
     sure = f"confidence {found['confidence']:.2f}"
     yield f"{found['headline']}  ({sure}{', NOT SURE: a person must look' if found['abstained'] else ''})"
-    yield f"proposed: {found['remediation']['action']} on {found['remediation']['object']} ({found['action']})"
+    remedy = found["remediation"]
+    nothing = remedy["action"] == "NOTHING"
+    yield "proposed: nothing" if nothing else f"proposed: {remedy['action']} on {remedy['object']} ({found['action']})"
     change = found["change"]
     yield f"change: {change}" + ("" if change == "none" else f" (sure to {found['change_confidence']:.2f})")
     yield f"nothing is broken: {found['benign']:.2f}"
