@@ -21,6 +21,7 @@ from bot.message import Message
 from bot.outbox import Outbox
 from bot.people import People
 from bot.reminders import Reminders
+from bot.submissions import Submissions
 from bot.talk import Talk
 from bot.wire import Access, Blocked, SlackFailure, client, explained
 from core.approval import Person, nonce_row
@@ -188,6 +189,7 @@ class Converse:
         app = AsyncApp(client=self.desk.slack, request_verification_enabled=False, name="middlewatch")
         app.use(self._once)
         Actions(self.desk).register(app)
+        Submissions(self.desk).register(app)
         Talk(self.desk, self._session).register(app)
         Home(self.desk).register(app)
         for event in SUBSCRIBED[3:]:

@@ -35,6 +35,12 @@ async def drawn(draw: Callable[..., tuple[bytes, str]], *arguments: Any) -> tupl
     return await PAINTER.draw(draw, *arguments)
 
 
+def worth_drawing(detection: Detection, windows: Sequence[WindowClosed]) -> bool:
+    """Whether there is a shape or a series to show: an empty picture says less than none."""
+    both = detection.reference_histogram and detection.current_histogram
+    return bool(both or _points(detection.signal, windows))
+
+
 class Pictures:
     """Implements `core.ports.Charts`."""
 

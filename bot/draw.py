@@ -6,7 +6,7 @@ import hashlib
 
 from bot.blocks import cut
 from bot.cards import Picture
-from bot.charts import Pictures, drawn
+from bot.charts import Pictures, drawn, worth_drawing
 from bot.desk import Desk, log
 from bot.wire import SlackFailure, calling
 from bot.wording import by_signal
@@ -46,6 +46,8 @@ async def picture(desk: Desk, incident: Incident) -> bool:
         return False
     every = await desk.telemetry.windows(incident.tenant, incident.model, since=incident.onset - BEFORE)
     windows = [w for w in every if w.end <= max(incident.opened + AFTER, every[-1].end - 7 * AFTER)] if every else []
+    if not worth_drawing(d, windows):
+        return False
     changes = []
     if windows:
         changes = await desk.changes.changes(incident.tenant, since=windows[0].start, until=windows[-1].end)

@@ -115,7 +115,7 @@ class Home:
         shown = models[:MODELS]
         windows = await asyncio.gather(*(self.desk.telemetry.windows(t, m, limit=60) for t, m in shown))
         lines = [
-            model_line(t, m, open_, w) + await self._outlook(t, m) for (t, m), w in zip(shown, windows, strict=True)
+            model_line(t, m, open_, w, await self._outlook(t, m)) for (t, m), w in zip(shown, windows, strict=True)
         ]
         if len(models) > MODELS:
             lines.append(f"and {len(models) - MODELS} more")
@@ -130,9 +130,9 @@ class Home:
         said = await settled(self.desk.forecast(tenant, model))
         left = said.get("seconds_to_breach") if said else None
         return (
-            f", {span(left)} to breach"
+            f"{span(left)} to breach"
             if isinstance(left, int | float)
-            else f", {say.OUTLOOKS.get(said.get('level', '') if said else '', 'no forecast')}"
+            else say.OUTLOOKS.get(said.get("level", "") if said else "", "no forecast")
         )
 
     async def _stale(self, person: Person) -> dict[str, list[str]]:

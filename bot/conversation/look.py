@@ -34,14 +34,18 @@ async def status(desk: Desk, asked: Asked) -> Answer:
                      cites=f"Windows and incidents as of {when(desk.now(), '{time_secs}')}")  # fmt: skip
 
 
-def model_line(tenant: str, model: str, incidents: list[Incident], windows: list[WindowClosed]) -> str:
-    """One model: health by word, trend, how fresh."""
+def model_line(
+    tenant: str, model: str, incidents: list[Incident], windows: list[WindowClosed], outlook: str = ""
+) -> str:
+    """One model in two lines: health by word and what is foreseen; trend and how fresh."""
     mine = [i for i in incidents if i.tenant == tenant and model in (i.models or [i.model])]
     state = f"*{mine[0].severity}* {say.KINDS.get(mine[0].kind, ('in trouble',))[0]}" if mine else "healthy"
+    first = f"{code(model)} {state}{f', {outlook}' if outlook else ''}"
     whole = [w for w in windows if not w.segment]
+    if not whole:
+        return f"{first}, no window yet"
     trend = sparkline([max((s.psi or 0.0 for s in w.signals.values()), default=0.0) for w in whole])
-    last = f", v{name(whole[-1].version, 20)}, last window {when(whole[-1].end)}" if whole else ", no window yet"
-    return f"{code(model)} {state} {trend}{last}"
+    return f"{first}\n{trend} v{name(whole[-1].version, 20)}, last window {when(whole[-1].end)}"
 
 
 def listed(incidents: list[Incident], desk: Desk) -> str:

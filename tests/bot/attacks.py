@@ -223,9 +223,9 @@ async def _forged(story: Any, nonce: str, user: str, count: int = 0) -> list[str
         "user": {"id": user, "team_id": "T0LOCAL"}, "team": {"id": "T0LOCAL"},
         "view": {"id": "V0FORGED", "private_metadata": nonce, "state": {"values": values}},
     }  # fmt: skip
-    from bot.actions import Actions
+    from bot.submissions import Submissions
 
-    await Actions(story.converse.desk).on_approve_submitted(ack, body)
+    await Submissions(story.converse.desk).on_approve_submitted(ack, body)
     approvals = len(story.views.rows["inc_1f0c"].approvals)
     if approvals != count or state(story) != "diagnosed":
         return [f"forged nonce {nonce[:12]!r}: {approvals} approvals, state {state(story)}"]

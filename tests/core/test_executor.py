@@ -178,6 +178,16 @@ async def test_an_approver_who_lost_the_role_no_longer_counts():
     assert "1 of 2 approvals" in house.incident.timeline[-1].reason
 
 
+async def test_nothing_runs_that_no_person_approved():
+    """An incident said to be approved with nobody's approval on it is not executed: no action is automatic."""
+    house = House()
+    await house.approve(ANA)
+    house.view.rows["inc_1"] = msgspec.structs.replace(house.incident, approvals=[])
+    await house.act.on_approved(changed(house.incident))
+    assert house.server.acted == []
+    assert "0 of 1 approvals" in house.incident.timeline[-1].reason
+
+
 async def test_a_refusing_deployer_ends_as_failed_not_as_a_loop():
     """A deployer that says no for good fails the incident with its words."""
     house = House()

@@ -101,15 +101,23 @@ def test_a_wrong_variable_is_named_in_one_line(variable, value, says, monkeypatc
     assert "secret-value" not in line
 
 
-def test_a_typo_in_the_policy_is_named_with_file_and_line(monkeypatch, capsys, tmp_path):
-    """An unknown key stops every verb that reads the policy, saying where it stands."""
+@pytest.mark.parametrize("role", ["detect", "act"])
+def test_a_typo_in_the_policy_is_named_with_file_and_line(role, monkeypatch, capsys, tmp_path):
+    """An unknown key stops every verb that reads the policy, saying where it stands; so nothing can be executed."""
     path = tmp_path / "policy.toml"
     path.write_text("[detection]\nwindow_rows = 100\nwindow_rowz = 7\n")
     monkeypatch.setenv("POLICY", str(path))
-    assert main(["run", "detect"]) == 2
+    assert main(["run", role]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"middlewatch: {path}:3:")
     assert "window_rowz" in line
+
+
+def test_without_its_policy_nothing_starts(monkeypatch, capsys, tmp_path):
+    """A policy that is not there leaves no process running under rules that nobody wrote."""
+    monkeypatch.setenv("POLICY", str(tmp_path))
+    assert main(["run", "act"]) == 2
+    assert "is not a file" in capsys.readouterr().err
 
 
 def test_an_audit_log_that_is_not_there_is_an_error_that_says_so(capsys, tmp_path):
