@@ -33,6 +33,10 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """Bias-corrected PSI of the fresh rows against the reference, or their mean where there are no bins."""
     usual: float | None = None
     """The same PSI of the last windows before the trouble: few hours of weather are never quite a whole winter's."""
+    mean: float | None = None
+    """Mean of the signal over the fresh rows, where it has bins and is a number."""
+    usual_mean: float | None = None
+    """The same before the trouble."""
 
 
 def lead(incident: Incident) -> Detection:
@@ -70,15 +74,18 @@ def judge(
     if found.reference_histogram and found.current_histogram:
         llr, after = _binned(test.signal, found.reference_histogram, found.current_histogram, before, fresh)
         usual = _usual(test.signal, found.reference_histogram, before)
+        mean, usual_mean = _mean_over(test.signal, fresh), _mean_over(test.signal, before)
     else:
         llr, after = _means(test.signal, found, fresh)
-        usual = None
+        usual = mean = usual_mean = None
     verdict = "undecided"
     if rows >= test.min_rows and abs(llr) >= bound:
         verdict = "healthy" if llr > 0 else "faulty"
     elif rows >= test.max_rows:
         verdict = "faulty"
-    return Verdict(verdict=verdict, llr=llr, bound=bound, rows=rows, after=after, usual=usual)
+    return Verdict(
+        verdict=verdict, llr=llr, bound=bound, rows=rows, after=after, usual=usual, mean=mean, usual_mean=usual_mean
+    )
 
 
 def _binned(
@@ -105,15 +112,19 @@ def _usual(signal: str, reference: Histogram, before: Sequence[WindowClosed]) ->
     return corrected_psi(reference.counts, counts, max((w.design_effect.get(signal, 1.0) for w in before), default=1.0))
 
 
+def _mean_over(signal: str, windows: Sequence[WindowClosed]) -> float | None:
+    seen = [(rows, mean) for rows, mean in (_mean_of(w, signal) for w in windows) if rows and mean is not None]
+    rows = sum(r for r, _ in seen)
+    return sum(r * m for r, m in seen) / rows if rows else None
+
+
 def _means(signal: str, found: Detection, fresh: Sequence[WindowClosed]) -> tuple[float, float | None]:
     """Gaussian ratio for signals that have no bins (rates, latencies): two known means, the healthy spread."""
     reference, current = found.reference, found.current
-    pairs = [_mean_of(w, signal) for w in fresh]
-    seen = [(rows, mean) for rows, mean in pairs if rows and mean is not None]
-    rows = sum(r for r, _ in seen)
-    if not rows or reference is None or current is None or reference.mean is None or current.mean is None:
+    mean = _mean_over(signal, fresh)
+    rows = sum(rows for rows, seen in (_mean_of(w, signal) for w in fresh) if seen is not None)
+    if mean is None or reference is None or current is None or reference.mean is None or current.mean is None:
         return 0.0, None
-    mean = sum(r * m for r, m in seen) / rows
     spread = reference.std or math.sqrt(max(reference.mean * (1 - reference.mean), 1e-4))
     llr = rows * (current.mean - reference.mean) * ((current.mean + reference.mean) / 2 - mean) / spread**2
     deff = max((w.design_effect.get(signal, 1.0) for w in fresh), default=1.0)
@@ -132,12 +143,14 @@ def outcome(test: SuccessTest, found: Detection, verdict: Verdict, elapsed: floa
     if verdict.verdict == "undecided" and elapsed < test.within_seconds:
         return None
     binned = found.reference_histogram is not None
-    name = "PSI" if binned else "mean"
-    before = found.effect if binned else (found.current.mean if found.current else None)
-    numbers = ""
-    if before is not None and verdict.after is not None:
-        numbers = f"{test.signal} {name} {before:.2f} -> {verdict.after:.2f} over {verdict.rows} fresh rows"
-        numbers += f" ({verdict.usual:.2f} in the hours before the trouble)" if verdict.usual is not None else ""
+    faulty = found.current.mean if found.current else None
+    before = found.effect if binned else faulty
+    changes = [
+        _change("mean", faulty, verdict.mean, verdict.usual_mean),
+        _change("PSI" if binned else "mean", before, verdict.after, verdict.usual),
+    ]
+    said = ", ".join(change for change in changes if change)
+    numbers = f"{test.signal} {said} over {verdict.rows} fresh rows" if said else ""
     if verdict.verdict == "healthy":
         text, word = f"Confirmed: {numbers or f'{verdict.rows} fresh rows look healthy'}", "confirmed"
     else:
@@ -147,3 +160,9 @@ def outcome(test: SuccessTest, found: Detection, verdict: Verdict, elapsed: floa
         verdict=word, text=text, rows=verdict.rows, before=before, after=verdict.after,
         statistic=verdict.llr, threshold=verdict.bound,
     )  # fmt: skip
+
+
+def _change(name: str, faulty: float | None, fresh: float | None, usual: float | None) -> str:
+    if faulty is None or fresh is None:
+        return ""
+    return f"{name} {faulty:.2f} -> {fresh:.2f}" + (f" ({usual:.2f} before the trouble)" if usual is not None else "")

@@ -1,5 +1,6 @@
 """Recovery is judged by the test that was written down, on fresh rows alone."""
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,7 +38,7 @@ def test_a_recent_healthy_season_counts_as_healthy():
     verdict = judge(TEST, sick, [window(0, cold)], [window(100, cold)])
     assert verdict.verdict == "healthy"
     assert verdict.usual == verdict.after  # the hours before were just as far from the reference, and that is said
-    assert f"({verdict.usual:.2f} in the hours before the trouble)" in outcome(TEST, sick, verdict, 10.0).text
+    assert f"({verdict.usual:.2f} before the trouble)" in outcome(TEST, sick, verdict, 10.0).text
 
 
 def test_an_undecided_test_ends_as_not_recovered_never_as_unknown():
@@ -47,6 +48,21 @@ def test_an_undecided_test_ends_as_not_recovered_never_as_unknown():
     late = outcome(TEST, detection(), verdict, 2_000.0)
     assert late.verdict == "not_recovered"
     assert "undecided within the time allowed" in late.text
+
+
+def test_the_outcome_tells_the_mean_beside_the_distance():
+    """A person sees that the temperature is what it was, whatever few hours of weather do to the PSI."""
+
+    def warm(at, mean):
+        plain = window(at, HEALTHY)
+        seen = plain.signals["feature:temp"]
+        summary = msgspec.structs.replace(seen.summary, mean=mean)
+        return msgspec.structs.replace(plain, signals={"feature:temp": msgspec.structs.replace(seen, summary=summary)})
+
+    verdict = judge(TEST, detection(), [warm(0, 36.0)], [warm(100, 40.0), warm(150, 42.0)])
+    assert (verdict.mean, verdict.usual_mean) == (41.0, 36.0)
+    text = outcome(TEST, detection(), verdict, 10.0).text
+    assert text.startswith("Confirmed: feature:temp mean 2.00 -> 41.00 (36.00 before the trouble), PSI ")
 
 
 def test_a_rate_without_bins_is_judged_by_its_mean():
