@@ -30,6 +30,7 @@ from bot.blocks import (
     number,
     numbered,
     overflow,
+    percent,
     picture,
     section,
     span,
@@ -190,9 +191,12 @@ def _fields(incident: Incident) -> list[str]:
         window = f", window {span(d.window_end - d.window_start)}" if d.window_end > d.window_start else ""
         rate = d.false_alarms_per_week
         alarms = f", {number(rate)} false alarms a week expected" if rate is not None else ""
-        texts.append(f"*Detector*\n{code(d.detector, 40)}{window}, threshold {number(d.threshold)}{alarms}")
+        fires = f", threshold {number(d.threshold)}"
+        if d.kind == "forecast":
+            fires = f", chance {percent(d.statistic)}, a warning from {percent(d.threshold)} on"
+        texts.append(f"*Detector*\n{code(d.detector, 40)}{window}{fires}{alarms}")
     texts.append("*Blast radius*\n" + _blast(incident))
-    texts.append("*SLA*\n" + say.sla(incident.hypothesis))
+    texts.append("*SLA*\n" + (say.sla(incident.hypothesis) if incident.hypothesis else _pending(incident)))
     return texts
 
 
@@ -201,10 +205,14 @@ def _event_time(incident: Incident) -> str:
     return " (event time)" if abs(incident.opened_at - incident.opened) > 2 * 86_400 else ""
 
 
+def _pending(incident: Incident) -> str:
+    return "not looked up" if say.stopped_by(incident) else "being looked up"
+
+
 def _blast(incident: Incident) -> str:
     h = incident.hypothesis
     if h is None:
-        return "being looked up"
+        return _pending(incident)
     if not h.blast:
         return "nothing downstream is known"
     shown = [code(r.node) + (f" ({escape(r.owner, 40)})" if r.owner else "") for r in h.blast[:5]]
@@ -347,7 +355,8 @@ def _subject(incident: Incident) -> str:
 def _tail(incident: Incident, policy: Policy, now: float) -> tuple[str, str]:
     """(the part that may be shortened, the part that may not)."""
     h, plan, outcome = incident.hypothesis, incident.plan, incident.outcome
-    since = f"{cut(say.lead_plain(incident), 60)} since {clock(incident.onset)}. "
+    told = ", seen at" if incident.kind == "forecast" else " since"
+    since = f"{cut(say.lead_plain(incident), 70)}{told} {clock(incident.onset)}. "
     if incident.state in ENDED:
         text = outcome.text if outcome else say.state_line(incident, now, None)
         ending = " Undo awaits approval." if reviewable(incident, policy, now) else ""

@@ -110,6 +110,8 @@ def by_signal(incident: Incident) -> list[Detection]:
 
 def measured(d: Detection) -> str:
     """What a detection measured, in mrkdwn: how far the signal moved, from what to what."""
+    if d.kind == "forecast" and d.detail:
+        return escape(d.detail.removeprefix("warning: "), 300)
     moved = _moved(d)
     where = f" in segment {code(d.segment)}" if d.segment else ""
     if d.detail and (not moved or d.kind in ("silence", "staleness")):
@@ -162,6 +164,8 @@ def lead_plain(incident: Incident) -> str:
     what = size(d).replace("`", "")
     if d.kind == "silence" or d.signal == "silence":
         return "no events arrive"
+    if d.kind == "forecast":
+        return f"SLO of {signal_plain(d.signal)} likely to be missed (chance {percent(d.statistic)})"
     return f"{what} on {signal_plain(d.signal)}"
 
 
