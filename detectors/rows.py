@@ -71,19 +71,67 @@ def joined(parts: Sequence[Rows]) -> Rows:
     if len(parts) == 1:
         return parts[0]
     names = dict.fromkeys(name for part in parts for name in part.columns)
-    columns: dict[str, Any] = {}
-    for name in names:
-        found = [part.columns.get(name) for part in parts]
-        if all(isinstance(f, np.ndarray) for f in found):
-            columns[name] = np.concatenate(found)
-        else:
-            columns[name] = [v for part, f in zip(parts, found, strict=True) for v in listed(f, len(part))]
+    lengths = [len(part) for part in parts]
+    columns = {name: _together([part.columns.get(name) for part in parts], lengths) for name in names}
     errors = None
     if any(part.errors is not None for part in parts):
         errors = np.concatenate([np.zeros(len(p)) if p.errors is None else p.errors for p in parts])
     return Rows(
         at=np.concatenate([p.at for p in parts]), ids=[i for p in parts for i in p.ids], columns=columns, errors=errors
     )
+
+
+def _together(found: list[Any], lengths: list[int]) -> Any:
+    """One column of its parts. Where some came as arrays or `Coded` they all become so, if their values allow it: the
+    few rows that wait for their block to fill must not cost a thousand others a Python object each."""
+    for made, kind, whole in ((_floats, np.ndarray, np.concatenate), (_codes, Coded, _recoded)):
+        if any(isinstance(part, kind) for part in found):
+            alike = [made(part, length) for part, length in zip(found, lengths, strict=True)]
+            if all(part is not None for part in alike):
+                return whole(alike)
+    return [v for part, length in zip(found, lengths, strict=True) for v in listed(part, length)]
+
+
+def _floats(column: Any, length: int) -> np.ndarray | None:
+    """The column as float64, NaN for null; None when it holds anything but numbers."""
+    if column is None:
+        return np.full(length, np.nan)
+    if isinstance(column, np.ndarray):
+        return column
+    if isinstance(column, Coded) or not set(map(type, column)) <= {float, int, type(None)}:
+        return None
+    try:
+        return np.array(column, dtype=np.float64)
+    except OverflowError:
+        return None
+
+
+def _codes(column: Any, length: int) -> Coded | None:
+    """The column as `Coded`; None when it holds anything but texts."""
+    if column is None:
+        return Coded([], np.full(length, -1, np.int64))
+    if isinstance(column, Coded):
+        return column
+    if isinstance(column, np.ndarray) or not set(map(type, column)) <= {str, type(None)}:
+        return None
+    levels = {text: i for i, text in enumerate(dict.fromkeys(text for text in column if text is not None))}
+    return Coded(list(levels), np.array([-1 if text is None else levels[text] for text in column], np.int64))
+
+
+def _recoded(parts: list[Coded]) -> Coded:
+    """Parts under one dictionary. A part's levels that none of its rows has are dropped: rows that wait from batch to
+    batch would gather the dictionaries of all of them."""
+    levels: list[Any] = []
+    indices: list[np.ndarray] = []
+    for part in parts:
+        index, mine = part.index, part.levels
+        if len(index) < len(mine):
+            used, index = np.unique(index, return_inverse=True)
+            null = int(len(used) > 0 and used[0] < 0)
+            mine, index = [mine[i] for i in used[null:].tolist()], index - null
+        indices.append(np.where(index < 0, -1, index + len(levels)))
+        levels += mine
+    return Coded(levels, np.concatenate(indices))
 
 
 def listed(column: Any, length: int) -> Sequence[Any]:
