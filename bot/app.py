@@ -78,6 +78,7 @@ class Converse:
         open_ticket: Callable[[Incident, Person], Awaitable[str]] | None = None,
         page: Callable[[Incident, str], Awaitable[None]] | None = None,
         on_feedback: Callable[[Incident], Awaitable[None]] | None = None,
+        backlog: Callable[[], Awaitable[tuple[int, int]]] | None = None,
         now: Callable[[], float] = time.time, coalesce: float = 4.0,
         channel: Callable[[Incident], str] | None = None,
     ):  # fmt: skip
@@ -87,7 +88,7 @@ class Converse:
             policy=policy, log=log, incidents=incidents, telemetry=telemetry, changes=changes, cards=cards,
             nonces=nonces, silences=silences, flags=flags, lineage=lineage,
             runbooks=runbooks, planner=planner, charts=charts, llm=llm, embed=embed, forecast=forecast,
-            open_ticket=open_ticket, page=page, on_feedback=on_feedback, now=now,
+            open_ticket=open_ticket, page=page, on_feedback=on_feedback, backlog=backlog, now=now,
         )  # fmt: skip
         self.app: Any = None
         self.connected = asyncio.Event()

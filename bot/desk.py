@@ -68,6 +68,8 @@ class Desk:
     open_ticket: Callable[[Incident, Person], Awaitable[str]] | None = None
     page: Callable[[Incident, str], Awaitable[None]] | None = None
     on_feedback: Callable[[Incident], Awaitable[None]] | None = None
+    backlog: Callable[[], Awaitable[tuple[int, int]]] | None = None
+    """(messages that wait to be handled, dead letters), of all of Middlewatch."""
     now: Callable[[], float] = time.time
     intents: list[Any] = field(default_factory=list)
     """Vectors of the commands' examples, made at the first plain question."""

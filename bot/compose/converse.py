@@ -33,11 +33,19 @@ async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work
         embed=lambda texts: asyncio.to_thread(house.shared["embedder"].encode, texts),
         forecast=lambda tenant, name: outlook_of(house, tenant, name),
         open_ticket=open_ticket(house), page=getattr(receivers(house).get("pagerduty"), "page", None),
+        backlog=lambda: backlog(house),
     )  # fmt: skip
     await converse.start()
     stack.push_async_callback(converse.stop)
     routes = [Route(durable="converse-cards", subject="incident.>", handler=converse.on_incident, workers=8)]
     return routes, [] if "investigate" in house.shared["targets"] else [shelf.run()]
+
+
+async def backlog(house: Ground) -> tuple[int, int]:
+    """(messages that wait or are in hand, dead letters). Raises Unavailable."""
+    depth = await house.bus.depth()
+    waiting = sum(row["waiting"] + row["in_hand"] for stream in depth.values() for row in stream["consumers"].values())
+    return waiting, depth.get("DEAD", {}).get("messages", 0)
 
 
 async def slack_access(settings: Settings, patience: float = 30.0) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from bot import wording as say
 from bot.blocks import code, escape, link, name, number, span, sparkline, when
@@ -13,7 +14,7 @@ from bot.desk import Desk
 from bot.thread import line
 from core import detect
 from core.approval import expiry
-from core.errors import Refused
+from core.errors import Refused, Unavailable
 from core.events import WindowClosed
 from core.incidents import Incident
 
@@ -70,6 +71,8 @@ async def health(desk: Desk) -> str:
     else:
         parts.append("detection has not reported yet")
     parts.append(f"{desk.outbox.waiting()} cards waiting to be shown")
+    if desk.backlog is not None:
+        parts.append(await _backlog(desk.backlog))
     closed = await desk.incidents.all(limit=200)
     diagnosed = [i for i in closed if i.hypothesis is not None]
     if diagnosed:
@@ -78,6 +81,16 @@ async def health(desk: Desk) -> str:
     if (await desk.rules()).frozen:
         parts.append("*actions are frozen*")
     return ", ".join(parts)
+
+
+async def _backlog(read: Callable[[], Awaitable[tuple[int, int]]]) -> str:
+    """Nobody's answer waits for this longer than a second."""
+    try:
+        waiting, dead = await asyncio.wait_for(read(), 1.0)
+    except (Unavailable, TimeoutError):
+        return "*the message bus does not answer*"
+    said = f"{number(waiting)} messages waiting, {number(dead)} dead letters"
+    return said + (f" ({code('python -m bot dead')} says why)" if dead else "")
 
 
 @command("why <model>", "the latest incident of a model: what, since when, why, what to do", examples=(

@@ -16,10 +16,12 @@ import bot
 from bot.actions import Actions
 from bot.charts import worth_drawing
 from bot.conversation.freetext import Words, understand
+from bot.conversation.look import health
 from bot.modals import review
 from bot.outbox import Outbox
 from bot.workspace.people import text_of
 from core.approval import nonce_row
+from core.errors import Unavailable
 from tests.bot import examples as x
 from tests.bot.ports import Views
 from tests.bot.test_cards import GALLERY, drawn
@@ -167,6 +169,35 @@ async def test_a_language_model_calls_a_command_that_reads():
 
     desk = SimpleNamespace(llm=Model())
     assert (await understand(desk, "did anybody touch it?", None)).text == "changes flight-delay"
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [((3, 0), "3 messages waiting, 0 dead letters"), ((0, 2), "2 dead letters (`python -m bot dead` says why)"),
+     (Unavailable("away"), "the message bus does not answer")],
+)  # fmt: skip
+async def test_middlewatch_says_how_it_is_itself(found, words: str):
+    """Home and `status` say what waits, what could not be read, and how often the cause stayed open."""
+
+    async def backlog():
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    views = Views()
+    await views.put(x.abstention())
+    outbox, policy = SimpleNamespace(waiting=lambda: 0), SimpleNamespace(frozen=False)
+    desk = SimpleNamespace(flags=views, incidents=views, outbox=outbox, backlog=backlog, rules=_given(policy))
+    told = await health(desk)
+    assert words in told
+    assert "not sure of the cause in 1 of 1 incidents" in told
+
+
+def _given(value):
+    async def given():
+        return value
+
+    return given
 
 
 @pytest.mark.servers
