@@ -40,9 +40,9 @@ class Ref(NamedTuple):
     log_p: np.ndarray  # f8[T]
     logs: np.ndarray  # f8 logarithms of all counts a window can hold
     season: np.ndarray  # i8[C] offset of the column's bins in `cell`, or -1
-    cell: np.ndarray  # f4[CELLS, K] shares per hour of day and day type
+    cell: np.ndarray  # f4[CELLS, K] shares per hour of day and day type; f4[1, 1] where nothing has a season
     deff: np.ndarray  # f8[LEVELS, C] design effect of a window of 2**k blocks
-    deff_special: np.ndarray  # f8[SPECIALS, LEVELS, C] the same of null, unseen, out-of-range and far-off counts
+    deff_special: np.ndarray  # f4[SPECIALS, LEVELS, C] the same of null, unseen, out-of-range and far-off counts
     p_special: np.ndarray  # f8[SPECIALS, C]
     m_special: np.ndarray  # f8[SPECIALS, C] effective rows of the reference for them
     m: np.ndarray  # f8[C] effective rows of the reference
@@ -58,15 +58,15 @@ class Ref(NamedTuple):
 
 class State(NamedTuple):
     ring: np.ndarray  # u1[RING, T] counts of the last blocks
-    ring_cell: np.ndarray  # u1[RING, CELLS]
+    ring_cell: np.ndarray  # u1[RING, H] H hours: CELLS, or one where nothing has a season
     ring_rows: np.ndarray  # i8[RING]
     long: np.ndarray  # u2[LONG, T] counts of the last runs of 16 blocks
-    long_cell: np.ndarray  # u2[LONG, CELLS]
+    long_cell: np.ndarray  # u2[LONG, H]
     long_rows: np.ndarray  # i8[LONG]
     long_time: np.ndarray  # f8[LONG] first event time
     ring_time: np.ndarray  # f8[2, RING] first and last event time
     sums: np.ndarray  # i4[LEVELS, T] counts of the last 2**k blocks
-    sum_cell: np.ndarray  # i4[LEVELS, CELLS]
+    sum_cell: np.ndarray  # i4[LEVELS, H]
     sum_rows: np.ndarray  # i8[LEVELS]
     evidence: np.ndarray  # f8[LEVELS, C] log evidence, as last computed
     special: np.ndarray  # f8[SPECIALS, LEVELS, C]
@@ -81,19 +81,19 @@ class State(NamedTuple):
     sampled: np.ndarray  # i8[2] rows since the window opened, stride
 
 
-def new_state(bins: int, columns: int, values: int) -> State:
-    """An empty state for T bins, C columns, V number columns."""
+def new_state(bins: int, columns: int, values: int, hours: int = CELLS) -> State:
+    """An empty state for T bins, C columns, V number columns, H hours."""
     state = State(
         np.zeros((RING, bins), np.uint8),
-        np.zeros((RING, CELLS), np.uint8),
+        np.zeros((RING, hours), np.uint8),
         np.zeros(RING, np.int64),
         np.zeros((LONG, bins), np.uint16),
-        np.zeros((LONG, CELLS), np.uint16),
+        np.zeros((LONG, hours), np.uint16),
         np.zeros(LONG, np.int64),
         np.zeros(LONG),
         np.zeros((2, RING)),
         np.zeros((LEVELS, bins), np.int32),
-        np.zeros((LEVELS, CELLS), np.int32),
+        np.zeros((LEVELS, hours), np.int32),
         np.zeros(LEVELS, np.int64),
         np.full((LEVELS, columns), QUIET),
         np.full((SPECIALS, LEVELS, columns), QUIET),

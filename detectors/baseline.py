@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -21,15 +23,20 @@ class Unfit(MiddlewatchError):
     """Data that cannot be a baseline: too few rows, or not what a well model looks like. The message says why."""
 
 
+Floats = array
+"""Of doubles."""
+_NONE = array("d")
+
+
 class Column(Struct, kw_only=True):
-    """One signal of the reference."""
+    """One signal of the reference. Its many numbers are arrays: thousands of models hold theirs at once."""
 
     signal: str
     bins: Bins
-    counts: list[float]
-    expected_special: list[float]
+    counts: Floats
+    expected_special: Floats
     """Expected shares of null, unseen, out of range (Good-Turing where the reference shows none)."""
-    deff: list[float]
+    deff: Floats
     """Design effect of a window of 25 * 2**k rows."""
     deff_special: bytes
     """float32 design effects of null, unseen, out-of-range and far-off counts, [4, levels]."""
@@ -39,13 +46,13 @@ class Column(Struct, kw_only=True):
     """float32 shares per cell of the season, [48, bins]; empty where hours do not help."""
     season_gain: float = 0.0
     """What knowing the hour is worth, in nats a row."""
-    hourly: list[float] = []
+    hourly: Floats = _NONE
     """Mean per cell of the season (48), for numbers that have one."""
-    lattice: list[float] = []
+    lattice: Floats = _NONE
     """All values the feature takes, for `lattice:<feature>`."""
-    clip: list[float]
+    clip: Floats
     """Bounds for block means."""
-    step: list[float]
+    step: Floats
     """See steps.learn_step."""
     longest: float = 0.0
     """Longest run of one value, in rows; 0 where the value never changes or is no number."""
@@ -131,18 +138,22 @@ class Reference(Struct, kw_only=True):
 
 def encode(reference: Reference) -> bytes:
     """The reference as bytes that `decode` reads on any machine (MessagePack)."""
-    return msgspec.msgpack.encode(reference)
+    return msgspec.msgpack.encode(reference, enc_hook=array.tolist)
 
 
 def decode(data: bytes) -> Reference:
     """Raises Unfit when the bytes are not an exported reference."""
     try:
-        return msgspec.msgpack.decode(data, type=Reference)
+        return msgspec.msgpack.decode(data, type=Reference, dec_hook=_array)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Unfit(f"this is not an exported baseline: {error}") from None
 
 
+def _array(kind: Any, numbers: Any) -> Floats:
+    return array("d", numbers) if numbers else _NONE
+
+
 def reference_id(tenant: str, model: str, columns: list[Column]) -> str:
     """Content-derived: the same data gives the same id."""
-    body = msgspec.msgpack.encode([[c.signal, c.bins, c.counts] for c in columns])
+    body = msgspec.msgpack.encode([[c.signal, c.bins, c.counts.tolist()] for c in columns])
     return f"base_{hashlib.sha256(f'{tenant}/{model}/'.encode() + body).hexdigest()[:16]}"

@@ -34,7 +34,7 @@ _EMPTY = np.zeros(0)
 
 def special_deff(column: Column) -> np.ndarray:
     """Design effects of the special counts, f8[SPECIALS, LEVELS]."""
-    return np.frombuffer(column.deff_special, np.float32).reshape(SPECIALS, -1).astype(np.float64)
+    return np.frombuffer(column.deff_special, np.float32).reshape(SPECIALS, -1)
 
 
 def special_worth(column: Column) -> list[float]:
@@ -63,7 +63,6 @@ class Compiled:
         self.sizes = np.array([c.bins.size for c in self.columns], np.int64)
         self.off = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
         self.counts = np.array([n for c in self.columns for n in c.counts])
-        self.shown = [c.bins.shown(c.counts) for c in self.columns]
         self.shown_cuts = [c.bins.cuts[1:-1] if len(c.bins.cuts) > 3 else c.bins.cuts for c in self.columns]
         self._join()
         self.cuts = np.array([cut for i in self.number for cut in self.columns[i].bins.cuts])
@@ -76,7 +75,7 @@ class Compiled:
         self.derived = {d.signal: d for d in reference.derived}
         self.names = {c.signal for c in self.columns} | {d.source for d in reference.derived} | set(reference.left)
         self.importance = self._importance(options)
-        self.deff = np.array([c.deff for c in self.columns]).T.reshape(-1, len(self.columns))
+        self.deff = np.ascontiguousarray(np.array([c.deff for c in self.columns]).T.reshape(-1, len(self.columns)))
         self.relation = self._relate()
         self.ref = self._ref(options)
 
@@ -99,13 +98,14 @@ class Compiled:
             to += [first + w for w in where]
             first += len(column.bins.shown(column.counts))
         self.join = np.array(to, np.int64)
-        self.shown_sizes = np.array([len(s) for s in self.shown], np.int64)
+        shown = [c.bins.shown(c.counts) for c in self.columns]
+        self.shown_sizes = np.array([len(s) for s in shown], np.int64)
         self.shown_off = np.concatenate([[0], np.cumsum(self.shown_sizes)]).astype(np.int64)
-        self.shown_counts = np.array([n for s in self.shown for n in s])
-        rows = np.repeat([sum(s) + 0.5 * len(s) for s in self.shown], self.shown_sizes) if self.shown else _EMPTY
+        self.shown_counts = np.array([n for s in shown for n in s])
+        rows = np.repeat([sum(s) + 0.5 * len(s) for s in shown], self.shown_sizes) if shown else _EMPTY
         self.shown_share = (self.shown_counts + 0.5) / rows
         self.shown_log, self.shown_held = np.log(self.shown_share), self.shown_counts > 0
-        self.shown_inverse = np.array([1 / max(sum(s), 1) if sum(s) else 0.0 for s in self.shown])
+        self.shown_inverse = np.array([1 / max(sum(s), 1) if sum(s) else 0.0 for s in shown])
         ends = self.shown_off.tolist()
         self.told = [
             (
@@ -124,7 +124,8 @@ class Compiled:
 
     def effect(self, c: int, counts: np.ndarray, deff: float) -> float:
         """Corrected PSI of one column's counts."""
-        return corrected_psi(self.shown[c], self.columns[c].bins.shown(counts.tolist()), deff)
+        usual = self.shown_counts[self.shown_off[c] : self.shown_off[c + 1]].tolist()
+        return corrected_psi(usual, self.columns[c].bins.shown(counts.tolist()), deff)
 
     def _importance(self, options: Options) -> np.ndarray:
         """Sums to one over the features; half of it equal, so that no feature goes unwatched."""
@@ -150,7 +151,7 @@ class Compiled:
         cell = (
             np.concatenate([np.frombuffer(c.season, np.float32).reshape(CELLS, -1) for c in seasonal], axis=1)
             if seasonal
-            else np.zeros((CELLS, 1), np.float32)
+            else np.zeros((1, 1), np.float32)
         )
         feature = np.array([c.family == "feature" for c in columns])
         watched = ["e_detector" in options.watches("feature" if c.family in FEATURES else c.family) for c in columns]
@@ -170,7 +171,7 @@ class Compiled:
             LOGS,
             np.array([place.get(c.signal, -1) for c in columns], np.int64),
             np.ascontiguousarray(cell),
-            np.ascontiguousarray(self.deff),
+            self.deff,
             np.array([special_deff(c) for c in columns]).transpose(1, 2, 0).copy(),
             np.array([c.expected_special for c in columns]).T.copy(),
             np.array([special_worth(c) for c in columns]).T.copy(),

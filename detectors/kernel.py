@@ -137,14 +137,15 @@ def count_block(ref, state, codes, cells, at, X, start, end):
             state.sum_rows[k] -= state.ring_rows[old]
             for t in range(state.ring.shape[1]):
                 state.sums[k, t] -= state.ring[old, t]
-            for h in range(CELLS):
+            for h in range(state.sum_cell.shape[1]):
                 state.sum_cell[k, h] -= state.ring_cell[old, h]
     state.ring[slot] = 0
     state.ring_cell[slot] = 0
     state.ring_rows[slot] = end - start
+    hours = state.ring_cell.shape[1]
     low, high = at[start], at[start]
     for i in range(start, end):
-        state.ring_cell[slot, cells[i]] += 1
+        state.ring_cell[slot, cells[i] % hours] += 1
         low, high = min(low, at[i]), max(high, at[i])
     state.ring_time[0, slot], state.ring_time[1, slot] = low, high
     for c in range(columns):
@@ -159,7 +160,7 @@ def count_block(ref, state, codes, cells, at, X, start, end):
         state.sum_rows[k] += end - start
         for t in range(state.ring.shape[1]):
             state.sums[k, t] += state.ring[slot, t]
-        for h in range(CELLS):
+        for h in range(state.sum_cell.shape[1]):
             state.sum_cell[k, h] += state.ring_cell[slot, h]
     state.blocks[0] += 1
     state.blocks[1] += 1
@@ -181,7 +182,7 @@ def count_long(state):
         state.sum_rows[k] += state.sum_rows[4] - less * state.long_rows[old]
         for t in range(state.long.shape[1]):
             state.sums[k, t] += state.sums[4, t] - less * state.long[old, t]
-        for h in range(CELLS):
+        for h in range(state.sum_cell.shape[1]):
             state.sum_cell[k, h] += state.sum_cell[4, h] - less * state.long_cell[old, h]
     state.long[slot], state.long_cell[slot], state.long_rows[slot] = state.sums[4], state.sum_cell[4], state.sum_rows[4]
     state.long_time[slot] = state.ring_time[0, (state.blocks[0] - COARSE) % RING]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from typing import Any
 
@@ -186,10 +187,18 @@ def lattice_column(signal: str, values: np.ndarray, of: Column) -> Column | None
     deff = dispersion.rate_effects(blocks[:, 1], np.full(len(blocks), float(BLOCK)), unknown)
     special, effects = _special(made, counts, blocks, deff, float(deff[-1]))
     return Column(
-        signal=f"lattice:{signal.partition(':')[2]}", bins=made, counts=counts.tolist(), expected_special=special,
-        deff=deff.tolist(), deff_special=effects, whole=float(deff[-1]), clip=[0.0, 0.0], step=list(OFF),
-        summary=level_summary(made, counts), lattice=known.tolist(),
-    )  # fmt: skip
+        signal=f"lattice:{signal.partition(':')[2]}",
+        bins=made,
+        counts=array("d", counts),
+        expected_special=array("d", special),
+        deff=array("d", deff),
+        deff_special=effects,
+        whole=float(deff[-1]),
+        clip=array("d", [0.0, 0.0]),
+        step=array("d", OFF),
+        summary=level_summary(made, counts),
+        lattice=array("d", known),
+    )
 
 
 def as_floats(values: Any) -> np.ndarray:
@@ -287,12 +296,22 @@ def learn_column(signal: str, values: Any, at: np.ndarray, cell: np.ndarray, gap
         summary = number_summary(floats, len(floats), int(counts[made.null]))
         clip, step = learn_step(floats, at, gap, BLOCK)
     return Column(
-        signal=signal, bins=made, counts=counts.tolist(), expected_special=special, deff=deff.tolist(),
-        deff_special=special_deff, whole=whole, season=b"" if by_cell is None else by_cell.astype(np.float32).tobytes(),
-        season_gain=float(gain), longest=longest_run(floats) if floats is not None else 0.0,
-        hourly=hourly_means(floats, cell) if floats is not None and by_cell is not None else [],
-        clip=clip, step=list(step), summary=summary, typical=typical,
-    )  # fmt: skip
+        signal=signal,
+        bins=made,
+        counts=array("d", counts),
+        expected_special=array("d", special),
+        deff=array("d", deff),
+        deff_special=special_deff,
+        whole=whole,
+        season=b"" if by_cell is None else by_cell.astype(np.float32).tobytes(),
+        season_gain=float(gain),
+        longest=longest_run(floats) if floats is not None else 0.0,
+        hourly=array("d", hourly_means(floats, cell) if floats is not None and by_cell is not None else ()),
+        clip=array("d", clip),
+        step=array("d", step),
+        summary=summary,
+        typical=typical,
+    )
 
 
 def alone(coded: np.ndarray, values: Any, made: Bins) -> np.ndarray:

@@ -23,7 +23,7 @@ from detectors.watch import Trouble, Watch
 if TYPE_CHECKING:
     from detectors.monitor import Monitor
 
-FORMAT = 2
+FORMAT = 3
 
 
 def freeze(monitor: Monitor) -> bytes:

@@ -45,7 +45,8 @@ class Monitor:
         """The model's watch, begun when it is first named."""
         found = self.models.get((tenant, model))
         if found is None:
-            options = options_of(self.policy or {}, self.rules(tenant, model) or {})
+            rules = self.rules(tenant, model)
+            options = options_of(self.policy or {}, rules) if rules else self.defaults
             found = self.models[(tenant, model)] = Model(
                 tenant, model, options, self.baselines, lambda: self._room(options)
             )

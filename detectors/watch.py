@@ -79,7 +79,8 @@ class Watch:
         from detectors.arrays import new_state
 
         self.compiled, self.options = compiled, options
-        self.state = new_state(int(compiled.off[-1]), len(compiled.columns), len(compiled.number))
+        bins, hours = int(compiled.off[-1]), len(compiled.ref.cell)
+        self.state = new_state(bins, len(compiled.columns), len(compiled.number), hours)
         self.row = 0
         self.estimated = self._estimated()
         self.first_at = self.last_at = 0.0
