@@ -84,9 +84,9 @@ async def health(desk: Desk) -> str:
 
 
 async def _backlog(read: Callable[[], Awaitable[tuple[int, int]]]) -> str:
-    """Nobody's answer waits for this longer than a second."""
+    """Nobody's answer waits for this longer than five seconds."""
     try:
-        waiting, dead = await asyncio.wait_for(read(), 1.0)
+        waiting, dead = await asyncio.wait_for(read(), 5.0)
     except (Unavailable, TimeoutError):
         return "*the message bus does not answer*"
     said = f"{number(waiting)} messages waiting, {number(dead)} dead letters"

@@ -18,6 +18,7 @@ import redis
 
 from bot.__main__ import main, parser
 from bot.cli import schema
+from bot.workspace.people import text_of
 from tests.loop.town import Town
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,7 +162,7 @@ async def said(town: Town, *arguments: str, status: int = 0) -> str:
 
 @marked
 async def test_status_tells_what_is_watched_and_open(town):
-    """For a person and as JSON: the model, the incident, the counts."""
+    """For a person, as JSON and in chat: the model, the incident, the counts."""
     assert "acme/flight-delay" in (words := await said(town, "status"))
     assert "1 verifying" in words
     status = await town.status(events=town.sent)
@@ -169,6 +170,10 @@ async def test_status_tells_what_is_watched_and_open(town):
     assert status["incidents"] == {"verifying": 1}
     assert status["detect"]["events"] == town.sent
     assert status["audit_entries"] >= 5
+    ana = town.people.as_user("ana")
+    await ana.command("ml-oncall", "/mw status")
+    told = await ana.wait_for_message("messages waiting, 0 dead letters", channel="ml-oncall", timeout=60)
+    assert "flight-delay" in text_of(told)
 
 
 @marked
