@@ -179,12 +179,15 @@ class Picture:
                 if signal.family != "feature":
                     continue
                 for side, before, now in self._compared(signal):
-                    whole = _quantiles(self.sides(signal)[0])
-                    spread = whole[-1] - whole[0] if whole else 0.0
-                    fit = best_fit(_quantiles(before), _quantiles(now), label, spread)
+                    fit = best_fit(_quantiles(before), _quantiles(now), label, self._spread(signal))
                     if fit is not None and (label not in found or _better(fit, found[label][0])):
                         found[label] = (fit, side)
         return found
+
+    def _spread(self, signal: Signal) -> float:
+        """The widest that the signal is known to spread (5% to 95%): hours of weather span little of a winter's."""
+        known = (_quantiles(side) for side in (self.sides(signal)[0], signal.alert.get("reference") or {}))
+        return max((q[-1] - q[0] for q in known if q), default=0.0)
 
     def _compared(self, signal: Signal) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
         """What a moved signal may be compared with: all healthy windows, those just before (the same season), and,

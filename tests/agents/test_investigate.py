@@ -161,6 +161,20 @@ async def test_before_the_new_version_has_closed_a_window_the_alert_speaks_for_i
     assert (h.cause.node, h.cause.type, h.action) == ("temp", "unit_change", "rollback")
 
 
+async def test_a_few_still_hours_of_weather_do_not_hide_the_unit():
+    """The hours before span two degrees and the next are seven warmer: little beside the spread of a winter."""
+    world = World()
+
+    def still(warmth, convert=lambda x: x):
+        return lambda f, x, at: (convert(warmth + 0.15 * (x - 40)) if f == "temp" else x, 0)
+
+    before = world.windows(T0 - 120 * HOUR, T0, "1", still(38))
+    after = world.windows(T0, T0 + 8 * HOUR, "2", still(45, celsius))
+    about = incident(alert([world.detection("temp", after, T0 + 120)], "2", T0 + 120, after[-1].end))
+    h = await investigation(before + after, DEPLOY).investigate(about, 0.0)
+    assert (h.cause.node, h.cause.type, h.action) == ("temp", "unit_change", "rollback")
+
+
 async def test_a_version_that_serves_beside_rules_out_the_data():
     """While version 1 still serves healthy rows in the same hours, the data itself is ruled out."""
     world = World(3)
