@@ -328,8 +328,8 @@ class Town:
             await asyncio.sleep(0.2)  # the workspace, or who answers behind it, is away
 
     async def cards(self) -> list[dict[str, Any]]:
-        """Every message of the channel that speaks of the model and is no reply."""
-        messages = await self.people.as_user("ana").messages("ml-oncall")
+        """Every message that all of the channel see, that speaks of the model and is no reply."""
+        messages = [m for m in await self.people.as_user("ana").messages("ml-oncall") if not m.get("is_ephemeral")]
         return [m for m in messages if MODEL in text_of(m) and m.get("thread_ts") in (None, m["ts"])]
 
     async def status(self, events: int = 0, tries: int = 60) -> dict[str, Any]:
