@@ -60,7 +60,7 @@ class Pictures:
         for axis in spare:
             axis.text(0.5, 0.5, "No windows to draw yet", ha="center", va="center", color=SOFT)
             axis.set_axis_off()
-        return _png(figure), _detection_alt(detection, points, changes)
+        return png(figure), _detection_alt(detection, points, changes)
 
     def series(
         self, signal: str, windows: Sequence[WindowClosed], changes: Sequence[ChangeRecorded] = (),
@@ -76,7 +76,7 @@ class Pictures:
             f"{utc(points[0][0])} to {utc(points[-1][0])}: from {number(min(values))} to {number(max(values))}, "
             f"last {number(values[-1])}."
         )
-        return _png(figure), alt
+        return png(figure), alt
 
 
 def _figure(rows: int) -> tuple[Figure, Sequence[Axes]]:
@@ -101,10 +101,10 @@ def _figure(rows: int) -> tuple[Figure, Sequence[Axes]]:
 
 
 def _title(axis: Axes, text: str, pad: int = 8) -> None:
-    axis.set_title(_text(text, 70), loc="left", fontsize=12.5, color=INK, fontweight="bold", pad=pad)
+    axis.set_title(plain(text, 70), loc="left", fontsize=12.5, color=INK, fontweight="bold", pad=pad)
 
 
-def _text(text: str, most: int) -> str:
+def plain(text: str, most: int) -> str:
     """Outside text for a picture: `$` would be read as mathematics, and what the font lacks is shown as `?`."""
     line = clean(text, most).replace("$", "S").lstrip("_")
     return "".join(c if ord(c) in _letters() else "?" for c in line) or "-"
@@ -152,7 +152,7 @@ def _categories(reference: Histogram, before: list[float], after: list[float]) -
     shown = [i for i in range(min(len(labels), len(after))) if before[i] or after[i]]
     kept = sorted(sorted(shown, key=lambda i: -max(before[i], after[i]))[:12])
     at = [float(x) for x in range(len(kept))]
-    return kept, at, [(x, _text(labels[i], 14)) for x, i in zip(at, kept, strict=True)]
+    return kept, at, [(x, plain(labels[i], 14)) for x, i in zip(at, kept, strict=True)]
 
 
 def _edges(reference: Histogram, before: list[float], after: list[float]) -> Bars:
@@ -206,7 +206,7 @@ def _line(
     if onset is not None and span[0] <= onset <= span[1]:
         axis.axvline(datetime.fromtimestamp(onset, UTC), color=INK, linewidth=1.6, label="onset")
     for n, change in enumerate([c for c in changes if span[0] <= float(c.at) <= span[1]][-4:]):
-        what = _text(f"{change.kind} {change.target} {change.to or ''}", 34)
+        what = plain(f"{change.kind} {change.target} {change.to or ''}", 34)
         style = (0, (4, 2)) if n % 2 else (0, (1, 1.5))
         axis.axvline(datetime.fromtimestamp(float(change.at), UTC), color=GREEN, linestyle=style, label=what)
     if len(times) == 1:
@@ -223,7 +223,8 @@ def _line(
     )  # fmt: skip
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The figure as PNG, on the paper of the cards."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", facecolor=PAPER)
     return buffer.getvalue()

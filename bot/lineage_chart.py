@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from bot.blocks import clean
-from bot.charts import BLUE, DPI, GREEN, INK, ORANGE, PAPER, RED, SOFT, _png, _text
+from bot.charts import BLUE, DPI, GREEN, INK, ORANGE, PAPER, RED, SOFT, plain, png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def lineage(view: LineageView, name: str, cause: str = "") -> tuple[bytes, str]:
             if node["distance"] <= most and not known:
                 columns.setdefault(sign * node["distance"], []).append(node)
     shown = {at: _first(nodes, cause) for at, nodes in columns.items()}
-    return _png(_figure(columns, shown, view.edges(), cause)), _alt(middle, above, below, cause)
+    return png(_figure(columns, shown, view.edges(), cause)), _alt(middle, above, below, cause)
 
 
 def _first(nodes: list[dict[str, Any]], cause: str) -> list[dict[str, Any]]:
@@ -117,7 +117,7 @@ def _arrow(axis: Axes, start: tuple[float, float], end: tuple[float, float]) -> 
 
 def _short(name: str) -> str:
     """A name that fits its box; the end of a path says more than its beginning."""
-    text = _text(name, 120)
+    text = plain(name, 120)
     return text if len(text) <= 20 else "…" + text[-19:]
 
 

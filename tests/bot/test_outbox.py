@@ -154,14 +154,13 @@ async def test_two_processes_one_card(story):
     await other.start()
     event = changed(await story.views.put(x.first()))
 
-    async def deliver(side) -> None:
-        for _ in range(10):
-            with contextlib.suppress(Retry):
-                await side.on_incident(event)
-                return
-            await asyncio.sleep(0.3)
+    async def delivered(side) -> bool:
+        with contextlib.suppress(Retry):
+            await side.on_incident(event)
+            return True
+        return False
 
-    await asyncio.gather(deliver(story.converse), deliver(other))
+    await asyncio.gather(*(eventually(lambda side=side: delivered(side)) for side in (story.converse, other)))
     assert len(await cards(story)) == 1
     await other.stop()
 

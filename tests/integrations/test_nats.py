@@ -242,7 +242,7 @@ async def test_close_lets_the_handler_finish(nats_url):
 
         async def on_alert(event):
             begun.set()
-            await asyncio.sleep(0.3)
+            await eventually(lambda: bus.connection.closing)
             finished.append(event.id)
 
         await bus.serve([Route(durable="d", subject="alert.fired.>", handler=on_alert)])
