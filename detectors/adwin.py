@@ -44,7 +44,8 @@ class Adwin(Averaged):
     def take(self, value: float) -> Finding | None:
         # ADWIN's bound is for numbers of about unit size.
         scaled = min(max((value - self.mean) / self.spread, -50.0), 50.0)
-        before, width = self.adwin.estimation, self.adwin.width
+        width = self.adwin.width
+        before = self.adwin.total / width if width else 0.0
         self.recent.append(scaled)
         self.adwin.update(scaled)
         if not self.adwin.drift_detected or width < 10:

@@ -1,4 +1,4 @@
-"""A window's counts in the shown bins, and its corrected PSI, of every column in one pass; compiled."""
+"""The numbers of a closed window, every column in one pass; compiled. Imported lazily (numba)."""
 
 from __future__ import annotations
 
@@ -7,32 +7,73 @@ import math
 import numpy as np
 from numba import njit
 
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
 
 @njit(cache=True, nogil=True)
-def shown_psi(window, join, off, share, log_share, known, inverse, deff):
-    """(counts f8[S] in the shown bins, `core.statistics.corrected_psi` f8[C]) of flat counts i8[T].
-
-    `join` i8[T] is the shown bin of each flat one, `off` i8[C+1] the columns' first shown bins; `share`, `log_share`
-    f8[S] are the reference's, `known` whether it ever saw the bin; `inverse` f8[C] is one over its rows.
-    """
-    flat = np.zeros(share.shape[0])
+def shown_counts(window, join, bins):
+    """f8[S]: flat counts i8[T] in the shown bins; `join` i8[T] is the shown bin of each flat one."""
+    flat = np.zeros(bins)
     for t in range(window.shape[0]):
         flat[join[t]] += window[t]
-    psi = np.zeros(off.shape[0] - 1)
+    return flat
+
+
+@njit(cache=True, nogil=True)
+def shown_psi(flat, off, share, log_share, known, inverse, effects, rows):
+    """(`core.statistics.corrected_psi` f8[C], design effect f8[C] at these rows, f8[C] rounded to be told) of counts.
+
+    `off` i8[C+1] are the columns' first shown bins; `share`, `log_share` f8[S] are the reference's, `known` whether it
+    ever saw the bin; `inverse` f8[C] is one over its rows; `effects` f8[L, C] are the design effects of 25 * 2**k rows.
+    """
+    most = effects.shape[0] - 1
+    level = min(max(math.log2(max(rows, 1) / 25), 0.0), float(most))
+    low = int(level)
+    psi, told = np.zeros(off.shape[0] - 1), np.zeros(off.shape[0] - 1)
     for c in range(psi.shape[0]):
+        effect = effects[low, c] + (level - low) * (effects[min(low + 1, most), c] - effects[low, c])
+        told[c] = np.rint(effect * 1000.0) / 1000.0
         first, last = off[c], off[c + 1]
-        rows = 0.0
+        total = 0.0
         for b in range(first, last):
-            rows += flat[b]
-        if rows <= 0.0 or inverse[c] <= 0.0:
+            total += flat[b]
+        if total <= 0.0 or inverse[c] <= 0.0:
             continue
-        total, held = 0.0, 0
-        smoothed = rows + 0.5 * (last - first)
+        found, held = 0.0, 0
+        smoothed = total + 0.5 * (last - first)
         for b in range(first, last):
             q = (flat[b] + 0.5) / smoothed
-            total += (q - share[b]) * (math.log(q) - log_share[b])
+            found += (q - share[b]) * (math.log(q) - log_share[b])
             if known[b] or flat[b] > 0.0:
                 held += 1
-        bias = max(held - 1, 0) * (inverse[c] + max(deff[c], 1.0) / rows)
-        psi[c] = max(total - bias, 0.0)
-    return flat, psi
+        bias = max(held - 1, 0) * (inverse[c] + max(effect, 1.0) / total)
+        psi[c] = max(found - bias, 0.0)
+    return psi, told
+
+
+@njit(cache=True, nogil=True)
+def summaries(moments, sample):
+    """f8[V, 9]: mean, spread, least, greatest and five quantiles of every number column, NaN for what is not finite.
+
+    `moments` f8[5, V] are `arrays.State.moments`; `sample` f4[V, n] some rows of each column, sorted (NaN last).
+    """
+    found = np.full((moments.shape[1], 9), np.nan)
+    for v in range(found.shape[0]):
+        n = moments[0, v]
+        if n <= 0.0:
+            continue
+        mean = moments[1, v] / n
+        found[v, 0], found[v, 1] = mean, math.sqrt(max(moments[2, v] / n - mean * mean, 0.0))
+        found[v, 2], found[v, 3] = moments[3, v], moments[4, v]
+        first, last = 0, sample.shape[1]
+        while first < last and sample[v, first] == -np.inf:
+            first += 1
+        while last > first and not math.isfinite(sample[v, last - 1]):
+            last -= 1
+        for q in range(len(QUANTILES)):
+            if last > first:
+                found[v, 4 + q] = sample[v, first + min(int(QUANTILES[q] * (last - first)), last - first - 1)]
+        for k in range(9):
+            if not math.isfinite(found[v, k]):
+                found[v, k] = np.nan
+    return found

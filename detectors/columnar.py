@@ -1,4 +1,4 @@
-"""Predictions that came as an Arrow IPC stream, as Rows: no Python object per value. pyarrow is imported lazily.
+"""Predictions that came as an Arrow IPC stream, as Rows: no Python object per value. Imported lazily (pyarrow).
 
 Columns `id`, `at` (epoch seconds or timestamp), `version`, `score`, `prediction`, `latency_ms`, `error` mean what the
 fields of `InferenceServed` do; every other column is a feature, or a struct column `features` holds them.
@@ -6,10 +6,15 @@ fields of `InferenceServed` do; every other column is a feature, or a struct col
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.types as kinds
 
+from detectors.ids import Ids
 from detectors.rows import Coded, Rows
 
 OUTER = {"id", "at", "version", "score", "prediction", "latency_ms", "error", "features"}
@@ -25,8 +30,6 @@ def rows_of_arrow(payload: bytes) -> tuple[list[tuple[str, Rows]], list[Spoilt]]
 
     Raises ValueError, saying what is wrong, for bytes that are no Arrow stream, or lack times altogether.
     """
-    import pyarrow as pa
-
     try:
         with pa.ipc.open_stream(pa.py_buffer(payload)) as reader:
             batches = list(reader)
@@ -39,17 +42,17 @@ def rows_of_arrow(payload: bytes) -> tuple[list[tuple[str, Rows]], list[Spoilt]]
     table, at, spoilt = _timed(table)
     if not table.num_rows:
         return [], spoilt
-    columns = {name: flat(table.column(i)) for i, name in enumerate(names)}
+    columns = dict(zip(names, map(flat, table.columns), strict=True))
     return _by_version(columns.get("version"), _rows(columns, at)), spoilt
 
 
 def _timed(table: Any) -> tuple[Any, np.ndarray, list[Spoilt]]:
     """The rows that have a possible time, their times, and the others."""
     at = _times(flat(table.column("at")))
+    if len(at) and at.min() >= LEAST and at.max() < MOST:  # not so where one is NaN
+        return table, at, []
     with np.errstate(invalid="ignore"):
         good = (at >= LEAST) & (at < MOST)
-    if good.all():
-        return table, at, []
     wrong = np.flatnonzero(~good)
     rows = table.take(wrong).to_pylist()
     why = "column 'at' is null or outside 1970..9999: send epoch seconds"
@@ -61,7 +64,7 @@ def _by_version(versions: Any, rows: Rows) -> list[tuple[str, Rows]]:
     if versions is None:
         return [("", rows)]
     coded = column_of(versions)
-    if isinstance(coded, Coded) and len(coded.levels) == 1 and not (coded.index < 0).any():
+    if isinstance(coded, Coded) and len(coded.levels) == 1 and not versions.null_count:
         return [(coded.levels[0], rows)]
     names = coded.listed() if isinstance(coded, Coded) else [str(v) for v in listed_numbers(coded)]
     found = dict.fromkeys(names)
@@ -90,10 +93,10 @@ def _rows(columns: dict[str, Any], at: np.ndarray) -> Rows:
     made: dict[str, Any] = {f"feature:{name}": column_of(column) for name, column in features.items()}
     score = columns.get("score")
     if score is not None:
-        made["score"] = np.asarray(column_of(score), dtype=np.float64)
-        seen = made["score"][np.isfinite(made["score"])]
+        made["score"] = values = np.asarray(column_of(score), dtype=np.float64)
+        seen = values if len(values) and math.isfinite(values.sum()) else values[np.isfinite(values)]
         if len(seen) and seen.min() >= 0 and seen.max() <= 1:
-            made["confidence"] = np.maximum(made["score"], 1 - made["score"])
+            made["confidence"] = np.maximum(values, 1 - values)
     for name, signal in (("prediction", "prediction"), ("latency_ms", "latency")):
         if name in columns:
             made[signal] = column_of(columns[name])
@@ -105,15 +108,19 @@ def _rows(columns: dict[str, Any], at: np.ndarray) -> Rows:
     )  # fmt: skip
 
 
-def texts(column: Any) -> list[str]:
-    """Ids as texts; "" for null."""
-    found: list[Any] = column.to_pylist()
-    return ["" if i is None else str(i) for i in found] if column.null_count or not isinstance(found[0], str) else found
+def texts(column: Any) -> Sequence[str]:
+    """Ids as texts; "" for null. Raises ValueError where the column's bytes are no texts."""
+    if not kinds.is_string(column.type) or column.null_count:
+        return ["" if i is None else str(i) for i in column.to_pylist()]
+    _, ends, data = column.buffers()
+    at = np.frombuffer(ends, np.int32)[column.offset : column.offset + len(column) + 1].astype(np.int64)
+    held = 0 if data is None else data.size
+    if at[0] < 0 or at[-1] > held or (at[1:] < at[:-1]).any():
+        raise ValueError("column 'id' is not in order: its offsets lie outside its bytes")
+    return Ids(np.frombuffer(data if held else b"\0", np.uint8), at)
 
 
 def _times(column: Any) -> np.ndarray:
-    import pyarrow.types as kinds
-
     if kinds.is_timestamp(column.type):
         at = column.cast("timestamp[us]").cast("int64").cast("float64").to_numpy(zero_copy_only=False) / 1e6
     elif kinds.is_floating(column.type) or kinds.is_integer(column.type):
@@ -125,12 +132,11 @@ def _times(column: Any) -> np.ndarray:
 
 def column_of(column: Any) -> Any:
     """float64 with NaN for null, or Coded texts; whatever else as a list."""
-    import pyarrow as pa
-    import pyarrow.types as kinds
-
     kind = column.type
     if kinds.is_float64(kind) and not column.null_count:
         return column.to_numpy()
+    if isinstance(column, pa.DictionaryArray) and kinds.is_string(kind.value_type) and not column.null_count:
+        return Coded(column.dictionary.to_pylist(), column.indices.to_numpy().astype(np.int64))
     if kinds.is_floating(kind) or kinds.is_integer(kind):
         return np.asarray(column.cast("float64", safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
     if kinds.is_string(kind) or kinds.is_large_string(kind):

@@ -73,6 +73,12 @@ class Compiled:
         self.plain = np.array([c.family == "feature" for c in self.columns], bool)
         self.lattices = {i: np.array(c.lattice) for i, c in enumerate(self.columns) if c.family == "lattice"}
         self.derived = {d.signal: d for d in reference.derived}
+        self.longest = [
+            (v, column, f"staleness:{column.signal.partition(':')[2]}")
+            for v, column in enumerate(self.columns[i] for i in self.number)
+            if column.family == "feature" and column.longest > 0
+        ]
+        """Row in X, column and signal of the features whose value could stand still."""
         self.names = {c.signal for c in self.columns} | {d.source for d in reference.derived} | set(reference.left)
         self.importance = self._importance(options)
         self.deff = np.ascontiguousarray(np.array([c.deff for c in self.columns]).T.reshape(-1, len(self.columns)))

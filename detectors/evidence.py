@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 
 from detectors.arrays import QUIET
 
+FEW_CUTS = 24
 LEAST = 5.0
 """Windows whose best alternative gains fewer nats than this, beyond what chance gives its bins, are not weighed."""
 
@@ -18,8 +20,18 @@ LEAST = 5.0
 @njit(cache=True, nogil=True)
 def bin_numbers(values, cuts, cut_off, null, out):
     """`values` f8[V, n] -> bin numbers `out` i2[V, n]; cuts of column v are `cuts[cut_off[v]:cut_off[v+1]]`."""
+    below = np.empty(values.shape[1])
     for v in range(values.shape[0]):
         first, last = cut_off[v], cut_off[v + 1]
+        if last - first <= FEW_CUTS:  # comparing a column with each cut in turn has no branches: many rows at a time
+            below[:] = 0.0
+            for c in range(first, last):
+                cut = cuts[c]
+                for i in range(values.shape[1]):
+                    below[i] += 1.0 if cut < values[v, i] else 0.0
+            for i in range(values.shape[1]):
+                out[v, i] = null[v] if values[v, i] != values[v, i] else np.int16(below[i])
+            continue
         for i in range(values.shape[1]):
             x = values[v, i]
             if math.isnan(x):

@@ -68,12 +68,10 @@ def _told(model: Model, version: Version, name: str, share: float, usual: float,
 def frozen(model: Model, version: Version, reaction: Reaction) -> None:
     """Features whose value has not changed for much longer than it ever did in the baseline; told once, and its end."""
     watch = version.watch
-    lasted = watch.state.runs[1]
-    for v, index in enumerate(watch.compiled.number):
-        column = watch.compiled.columns[index]
-        if column.family != "feature" or column.longest <= 0:
-            continue
-        signal = f"staleness:{column.signal.partition(':')[2]}"
+    lasted = watch.state.runs[1].tolist()
+    if not version.flow and max(lasted, default=0.0) < FROZEN_ROWS:
+        return
+    for v, column, signal in watch.compiled.longest:
         limit = max(FROZEN_ROWS, FROZEN_TIMES * column.longest)
         still = lasted[v] >= limit
         if still and signal not in version.flow:
@@ -90,7 +88,7 @@ def frozen(model: Model, version: Version, reaction: Reaction) -> None:
                         onset=version.last_at,
                         row=watch.row,
                         onset_row=max(watch.row - int(lasted[v]), 0),
-                        statistic=float(lasted[v]),
+                        statistic=lasted[v],
                         threshold=limit,
                         reference=column.summary,
                         current=Summary(rows=int(lasted[v]), mean=float(watch.state.runs[0, v])),

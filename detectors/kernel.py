@@ -81,11 +81,10 @@ def test_level(ref, state, k, span, share, block_rows):
                 evidence[c] = column_evidence(ref, state, k, c, scale, share)
             else:
                 half, held = -log_rows, 0
-                for t in range(first, last):
-                    count = sums[t]
-                    if count > 0:
-                        held += 1
-                        half += count * (logs[count] - log_p[t])
+                for t in range(first, last):  # an empty bin adds nothing: logs[0] is 0
+                    count = np.uint32(sums[t])
+                    held += count > 0
+                    half += count * (logs[count] - log_p[t])
                 if half * scale >= LEAST + 0.5 * held:
                     evidence[c] = column_evidence(ref, state, k, c, scale, share)
         far = sums[first] + sums[last - 3] if ranged[c] else 0

@@ -16,6 +16,7 @@ from detectors import labels as joining
 from detectors.baseline import Reference
 from detectors.clock import Clock
 from detectors.compiled import Compiled
+from detectors.ids import keys
 from detectors.options import Options
 from detectors.reaction import Fact, Reaction
 from detectors.rows import Rows, joined, listed, predicted, probability, rows_of
@@ -90,8 +91,8 @@ class Model:
             by_version.setdefault(event.version, []).append(event)
         for name, mine in by_version.items():
             version = self.version(name, reaction)
-            at, ids = np.array([e.at for e in mine]), [e.id for e in mine]
-            self._remember(version, at, ids, [probability(e.score) for e in mine], [_said(e) for e in mine])
+            at, names = np.array([e.at for e in mine]), keys([e.id for e in mine])
+            self._remember(version, at, names, [probability(e.score) for e in mine], [_said(e) for e in mine])
             version.pending += mine
             held = sum(map(len, version.parts))
             count = len(version.pending) + held
@@ -105,16 +106,13 @@ class Model:
     def _fresh(self, events: Sequence[InferenceServed], reaction: Reaction) -> list[InferenceServed]:
         """Events that are neither late nor seen before, those that were held until the clock agreed among them."""
         fresh: list[InferenceServed] = []
-        known, new = self.memory, set()
+        again = self.memory.known(keys([event.id for event in events]))
+        self.duplicates += len(again)
+        twice = set(again)
         admit = self.clock.admit
-        for event in events:
-            name = event.id
-            if name:
-                if name in known or name in new:
-                    self.duplicates += 1
-                    continue
-                new.add(name)
-            fresh += admit(event.at, event)
+        for i, event in enumerate(events):
+            if i not in twice:
+                fresh += admit(event.at, event)
         self._clock_moved(reaction)
         return fresh
 
@@ -129,18 +127,19 @@ class Model:
         self.changed = True
         keep = self.clock.admit_rows(rows.at)
         self._clock_moved(reaction)
-        twice = self.memory.known(rows.ids)
+        names, rows = keys(rows.ids), rows.nameless()
+        twice = self.memory.known(names)
         self.duplicates += len(twice)
         keep[twice] = False
         self.kept = keep
         if not keep.all():
-            rows = rows.take(np.flatnonzero(keep))
+            names, rows = names[keep], rows.take(np.flatnonzero(keep))
         if not len(rows):
             return
         version = self.version(name, reaction)
         said = rows.columns.get("prediction")
         said = None if said is None else listed(said, len(rows))
-        self._remember(version, rows.at, rows.ids, rows.columns.get("score"), said)
+        self._remember(version, rows.at, names, rows.columns.get("score"), said)
         if version.pending:
             version.parts.append(rows_of(version.pending))
             version.pending = []
@@ -153,18 +152,18 @@ class Model:
         version.parts = [rows.take(slice(whole, None))] if whole < count else []
         self.feed(version, rows.take(slice(0, whole)) if whole < count else rows, reaction)
 
-    def _remember(self, version: Version, at: np.ndarray, ids: list[str], scores: Any, said: Any) -> None:
+    def _remember(self, version: Version, at: np.ndarray, names: np.ndarray, scores: Any, said: Any) -> None:
         if version.last_at == 0.0:
             version.first_at = float(at[0])
-        version.rows += len(ids)
+        version.rows += len(at)
         version.last_at = max(version.last_at, float(at[-1]))
         self.serving = version.name
-        self.rows += len(ids)
-        self.memory.keep(ids, at, version.name, scores, said)
+        self.rows += len(at)
+        self.memory.keep(names, at, version.name, scores, said)
         version.away = 0
         for other in self.versions.values():
             if other is not version:
-                other.away += len(ids)
+                other.away += len(at)
 
     # ---- versions and baselines
 

@@ -43,7 +43,7 @@ class Options(Struct, frozen=True, kw_only=True):
     label_memory: int = 20_000
     """Predictions a model keeps in memory to be joined with their labels."""
     label_budget: int = 250_000
-    """Predictions all models of a process together keep (some 180 bytes each)."""
+    """Predictions all models of a process together keep (some 40 bytes each)."""
     silence_after: float = 8.0
     """Silent when nothing came for this many times the longest usual gap."""
     calm_rows: int = 500

@@ -35,7 +35,8 @@ class Rows(Struct, kw_only=True):
     """`at` f8[n]; every column has n entries."""
 
     at: np.ndarray
-    ids: list[str]
+    ids: Sequence[str]
+    """A text each, `ids.Ids` where they came in columns; none at all where nobody needs them any more."""
     columns: dict[str, Any]
     errors: np.ndarray | None = None
     """f8[n] of 0/1: the model server failed to answer well. None when nobody says."""
@@ -49,14 +50,18 @@ class Rows(Struct, kw_only=True):
         def pick(values: Any) -> Any:
             if isinstance(values, Coded):
                 return Coded(values.levels, values.index[index])
-            if isinstance(values, np.ndarray) or isinstance(index, slice):
-                return values[index]
+            if isinstance(values, np.ndarray) or isinstance(index, slice) or not len(values):
+                return values[index] if len(values) else values
             return [values[i] for i in index.tolist()]
 
         return Rows(
             at=pick(self.at), ids=pick(self.ids), columns={name: pick(v) for name, v in self.columns.items()},
             errors=None if self.errors is None else pick(self.errors),
         )  # fmt: skip
+
+    def nameless(self) -> Rows:
+        """The same without ids: what is counted, and waits to be counted, needs none."""
+        return Rows(at=self.at, ids=[], columns=self.columns, errors=self.errors)
 
 
 def cells(at: np.ndarray) -> np.ndarray:

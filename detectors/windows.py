@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +10,9 @@ from msgspec import Struct
 from core.events import SignalWindow
 from core.findings import Histogram, Summary
 from detectors.readers import Found
-from detectors.summary import plain
 
 if TYPE_CHECKING:
     from detectors.watch import Watch
-
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-NAMES = ("mean", "std", "minimum", "maximum", "p05", "p25", "p50", "p75", "p95")
 
 
 class Content(Struct, kw_only=True):
@@ -36,20 +31,16 @@ class Content(Struct, kw_only=True):
 
 def content(watch: Watch) -> Content:
     """The open window of `watch`, every signal of it."""
-    from detectors.closing import shown_psi
+    from detectors.closing import shown_counts, shown_psi
 
-    compiled, state = watch.compiled, watch.state
-    rows = watch.window_rows
-    most = len(compiled.deff) - 1
-    level = min(max(math.log2(max(rows, 1) / 25), 0.0), float(most))
-    low = int(level)
-    deff = compiled.deff[low] + (level - low) * (compiled.deff[min(low + 1, most)] - compiled.deff[low])
-    shown, psi = shown_psi(
-        state.window, compiled.join, compiled.shown_off, compiled.shown_share, compiled.shown_log, compiled.shown_held,
-        compiled.shown_inverse, deff,
+    compiled, rows = watch.compiled, watch.window_rows
+    shown = shown_counts(watch.state.window, compiled.join, len(compiled.shown_share))
+    psi, deff = shown_psi(
+        shown, compiled.shown_off, compiled.shown_share, compiled.shown_log, compiled.shown_held,
+        compiled.shown_inverse, compiled.deff, rows,
     )  # fmt: skip
     summaries = _summaries(watch)
-    flat, psis, effects = shown.tolist(), psi.tolist(), np.round(deff, 3).tolist()
+    flat, psis, effects = shown.tolist(), psi.tolist(), deff.tolist()
     signals: dict[str, SignalWindow] = {}
     effect: dict[str, float] = {}
     for c, signal, first, last, v, cuts, levels in compiled.told:
@@ -60,7 +51,11 @@ def content(watch: Watch) -> Content:
             top = levels[seen.index(greatest)] if greatest and levels else None
             summary = Summary(rows=rows, nulls=int(counts[-2]), distinct=len(seen) - seen.count(0), top=top)
         else:
-            summary = Summary(rows=rows, nulls=int(counts[-2]), **summaries[v])
+            mean, std, least, most, p05, p25, p50, p75, p95 = summaries[v]
+            summary = Summary(
+                rows=rows, nulls=int(counts[-2]), mean=mean, std=std, minimum=least, maximum=most, p05=p05, p25=p25,
+                p50=p50, p75=p75, p95=p95,
+            )  # fmt: skip
         histogram = Histogram(counts=counts, cuts=cuts, levels=levels)
         signals[signal] = SignalWindow(summary=summary, psi=psis[c], histogram=histogram)
         effect[signal] = effects[c]
@@ -82,25 +77,15 @@ def _add_estimates(watch: Watch, signals: dict[str, SignalWindow], rows: int) ->
         signals["quality:business"] = SignalWindow(summary=business.summary, value=business.summary.mean)
 
 
-def _summaries(watch: Watch) -> list[dict[str, float | None]]:
-    """Mean, spread, range and quantiles of every number column; quantiles from at most 256 evenly spaced rows."""
+def _summaries(watch: Watch) -> list[list[float | None]]:
+    """Mean, spread, range and quantiles of every number column, None for what is not finite; quantiles from at most 256
+    evenly spaced rows."""
+    from detectors.closing import summaries
+
     state = watch.state
-    n, total, squares, least, greatest = state.moments
     taken = int(min(-(-state.sampled[0] // state.sampled[1]), state.sample.shape[1]))
-    with np.errstate(all="ignore"):
-        mean = total / n
-        std = np.sqrt(np.maximum(squares / n - mean**2, 0.0))
-    sample = state.sample[:, :taken]
-    finite = np.isfinite(sample)
-    if finite.all():
-        sample, seen = np.sort(sample, axis=1), np.full(len(n), taken)
-    else:
-        sample, seen = np.sort(np.where(finite, sample, np.inf), axis=1), finite.sum(axis=1)
-    at = np.minimum((np.array(QUANTILES)[:, None] * seen).astype(np.int64), np.maximum(seen - 1, 0))
-    quantiles = sample[np.arange(len(n)), at] if taken else np.full((len(QUANTILES), len(n)), np.inf)
-    table = np.vstack([mean, std, least, greatest, quantiles])
-    whole = np.isfinite(table).all(axis=0).tolist()
-    return [
-        dict(zip(NAMES, row if plainly else map(plain, row), strict=True)) if count else {}
-        for row, plainly, count in zip(table.T.tolist(), whole, n.tolist(), strict=True)
-    ]
+    found = summaries(state.moments, np.sort(state.sample[:, :taken], axis=1))
+    listed: list[list[float | None]] = found.tolist()
+    if np.isnan(found).any():
+        return [[None if value != value else value for value in row] for row in listed]
+    return listed
