@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import Struct
 
-from core.event_time import EventTime
+from core.event_time import EventTime, Times
 from core.events import Detected, InferenceServed, LabelArrived, WindowClosed
 from core.ports import Baseline, Bus, Flags, Snapshots, Telemetry
 
@@ -32,7 +32,7 @@ class Columns(Struct, frozen=True):
 
     version: str
     rows: Any
-    """Has a length, `ids`, and `at`: an array of event times in epoch seconds."""
+    """Has a length, `ids`, and `at`: an array of event times in epoch seconds, with `min()` and `max()`."""
 
 
 class Watcher(Protocol):
@@ -164,9 +164,8 @@ class Detect:
         for (tenant, model), items in events.items():
             for kind, run in _runs(items):
                 self._hand(kind, tenant, model, run, total)
-                times = [at for one in run for at in one.rows.at.tolist()] if kind is Columns else [e.at for e in run]
                 newest = 0.0 if kind is LabelArrived else self.watcher.newest(tenant, model)
-                self.position.time.heard(tenant, model, times, elapsed, newest, spans[tenant, model])
+                self.position.time.heard(tenant, model, _times(kind, run), elapsed, newest, spans[tenant, model])
         return total
 
     def _hand(self, kind: Any, tenant: str, model: str, run: list[Any], total: Said) -> None:
@@ -235,6 +234,15 @@ def _runs(items: Sequence[Any]) -> Iterator[tuple[Any, list[Any]]]:
     """Neighbours of one kind together, in their order."""
     for kind, run in itertools.groupby(items, type):
         yield kind, list(run)
+
+
+def _times(kind: Any, run: list[Any]) -> Times:
+    """When the events of a run were."""
+    if kind is not Columns:
+        return Times.of([event.at for event in run])
+    arrays = [one.rows.at for one in run]
+    least, most = min(float(at.min()) for at in arrays), max(float(at.max()) for at in arrays)
+    return Times(least, most, sum(map(len, arrays)), lambda: [t for at in arrays for t in at.tolist()])
 
 
 def _span(events: Sequence[Any]) -> float:

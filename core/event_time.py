@@ -8,7 +8,8 @@ beyond what is usual between its messages: who sends an hour of events in one me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Self
 
 from msgspec import Struct
 
@@ -32,6 +33,20 @@ USUAL_TIMES, FORGOTTEN = 2.0, 0.9
 """So many usual waits are no silence yet; of a long wait so much is remembered at the next message."""
 
 
+class Times(NamedTuple):
+    """The event times of some events, one at least."""
+
+    least: float
+    most: float
+    count: int
+    each: Callable[[], Sequence[float]]
+    """All of them in their order; seldom asked for."""
+
+    @classmethod
+    def of(cls, times: Sequence[float]) -> Self:
+        return cls(min(times), max(times), len(times), lambda: times)
+
+
 class TenantClock(Struct):
     """`here` is the newest event time believed; `strange` how many events in a row disagreed; `heard` how many came."""
 
@@ -53,17 +68,15 @@ class EventTime(Struct):
         clock = max(self.tenants.values(), key=lambda clock: clock.heard, default=TenantClock())
         return clock.here
 
-    def heard(
-        self, tenant: str, model: str, times: Sequence[float], elapsed: float, newest: float, span: float = 0.0
-    ) -> None:
-        """Events (one at least) of one model at these times, `elapsed` wall seconds after the last ones of anybody.
+    def heard(self, tenant: str, model: str, times: Times, elapsed: float, newest: float, span: float = 0.0) -> None:
+        """Events of one model at these times, `elapsed` wall seconds after the last ones of anybody.
 
         `newest` is the model's newest event time as its own watch believes it, 0 when it has none; `span` the
         longest time that one of its messages covered.
         """
         clock = self.tenants.setdefault(tenant, TenantClock())
         before = clock.here
-        clock.heard += len(times)
+        clock.heard += times.count
         self._move(clock, times, elapsed)
         if before and not before - JUMP <= clock.here <= before + elapsed + JUMP:
             self._another_time(tenant, clock.here - before)
@@ -74,13 +87,13 @@ class EventTime(Struct):
             usual = max(waited, min(span, JUMP), FORGOTTEN * past.usual if past else 0.0)
             self.paces[name] = Pace(clock.here - newest, clock.here, usual)
 
-    def _move(self, clock: TenantClock, times: Sequence[float], elapsed: float) -> None:
+    def _move(self, clock: TenantClock, times: Times, elapsed: float) -> None:
         """Follow what is said, but no single clock that is far off."""
         here, strange = clock.here, clock.strange
-        if here and here - JUMP <= min(times) and max(times) <= here + elapsed + JUMP:
-            clock.here, clock.strange = max(here, *times), 0
+        if here and here - JUMP <= times.least and times.most <= here + elapsed + JUMP:
+            clock.here, clock.strange = max(here, times.most), 0
             return
-        for at in times:
+        for at in times.each():
             if not here or here - JUMP <= at <= here + elapsed + JUMP:
                 here, strange = max(here, at), 0
             elif strange + 1 < CONFIRM:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
 from typing import Any
 
 from detectors.averaged import Averaged
@@ -39,7 +39,7 @@ class Adwin(Averaged):
 
     def restart(self) -> None:
         self.adwin = river_drift().ADWIN(delta=self.delta, clock=8, grace_period=10, min_window_length=5)
-        self.recent: deque[float] = deque(maxlen=RECENT)
+        self.recent = array("d")
 
     def take(self, value: float) -> Finding | None:
         # ADWIN's bound is for numbers of about unit size.
@@ -47,6 +47,7 @@ class Adwin(Averaged):
         width = self.adwin.width
         before = self.adwin.total / width if width else 0.0
         self.recent.append(scaled)
+        del self.recent[:-RECENT]
         self.adwin.update(scaled)
         if not self.adwin.drift_detected or width < 10:
             return None
@@ -69,10 +70,8 @@ class Adwin(Averaged):
         return chosen
 
     def inner(self) -> dict[str, Any]:
-        return {"adwin": freeze(self.adwin), "recent": list(self.recent)}
+        return {"adwin": freeze(self.adwin), "recent": self.recent.tobytes()}
 
     def restore(self, state: dict[str, Any]) -> None:
         super().restore(state)
-        self.recent.clear()
-        self.adwin = thaw(state["adwin"])
-        self.recent.extend(state["recent"])
+        self.adwin, self.recent = thaw(state["adwin"]), array("d", state["recent"])

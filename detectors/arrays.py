@@ -5,6 +5,8 @@ Column `c` owns the bins `off[c]:off[c+1]`; its last two are null and unseen.
 
 from __future__ import annotations
 
+import math
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -82,33 +84,34 @@ class State(NamedTuple):
 
 
 def new_state(bins: int, columns: int, values: int, hours: int = CELLS) -> State:
-    """An empty state for T bins, C columns, V number columns, H hours."""
-    state = State(
-        np.zeros((RING, bins), np.uint8),
-        np.zeros((RING, hours), np.uint8),
-        np.zeros(RING, np.int64),
-        np.zeros((LONG, bins), np.uint16),
-        np.zeros((LONG, hours), np.uint16),
-        np.zeros(LONG, np.int64),
-        np.zeros(LONG),
-        np.zeros((2, RING)),
-        np.zeros((LEVELS, bins), np.int32),
-        np.zeros((LEVELS, hours), np.int32),
-        np.zeros(LEVELS, np.int64),
-        np.full((LEVELS, columns), QUIET),
-        np.full((SPECIALS, LEVELS, columns), QUIET),
-        np.full(columns, QUIET),
-        np.full((3, columns), np.nan),
-        np.zeros(GROUPS),
-        np.zeros(4, np.int64),
-        np.zeros(bins, np.int64),
-        np.zeros((5, values)),
-        np.zeros((values, SAMPLE), np.float32),
-        np.zeros((2, values)),
-        np.array([0, 1], np.int64),
-    )
+    """An empty state for T bins, C columns, V number columns, H hours.
+
+    One block of memory holds all of it (`whole`), and the system gives no page of it before something is counted there.
+    """
+    shapes = (
+        (np.uint8, (RING, bins)), (np.uint8, (RING, hours)), (np.int64, (RING,)), (np.uint16, (LONG, bins)),
+        (np.uint16, (LONG, hours)), (np.int64, (LONG,)), (np.float64, (LONG,)), (np.float64, (2, RING)),
+        (np.int32, (LEVELS, bins)), (np.int32, (LEVELS, hours)), (np.int64, (LEVELS,)), (np.float64, (LEVELS, columns)),
+        (np.float64, (SPECIALS, LEVELS, columns)), (np.float64, (columns,)), (np.float64, (3, columns)),
+        (np.float64, (GROUPS,)), (np.int64, (4,)), (np.int64, (bins,)), (np.float64, (5, values)),
+        (np.float32, (values, SAMPLE)), (np.float64, (2, values)), (np.int64, (2,)),
+    )  # fmt: skip
+    sizes = [math.prod(shape) * np.dtype(kind).itemsize for kind, shape in shapes]
+    starts = [0, *accumulate(-(-size // 8) * 8 for size in sizes)]
+    block = np.zeros(starts[-1], np.uint8)
+    state = State(*(
+        block[start : start + size].view(kind).reshape(shape)
+        for start, size, (kind, shape) in zip(starts, sizes, shapes, strict=False)
+    ))  # fmt: skip
+    state.evidence[:] = state.special[:] = state.jump[:] = QUIET
+    state.means[:] = np.nan
     open_window(state)
     return state
+
+
+def whole(state: State) -> np.ndarray:
+    """All of a state as the bytes u1[n] it is made of."""
+    return state.ring.base
 
 
 def open_window(state: State) -> None:

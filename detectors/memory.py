@@ -1,10 +1,12 @@
 """The Monitor's state as bytes, and back: a restart goes on where it was, without reading an event again.
 
-MessagePack of plain data; arrays as their bytes, packed. References are stored once however many versions share them.
+MessagePack of plain data; arrays as their bytes, packed. References hardly ever change: they are pieces of their own,
+stored once however many versions share them and however often the model's state is stored.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +14,7 @@ import numpy as np
 
 from core.events import InferenceServed
 from detectors import baseline
+from detectors.arrays import State, whole
 from detectors.baseline import ErrorReference, Reference
 from detectors.compiled import Compiled
 from detectors.labels import ErrorWatch
@@ -23,29 +26,51 @@ from detectors.watch import Trouble, Watch
 if TYPE_CHECKING:
     from detectors.monitor import Monitor
 
-FORMAT = 3
+FORMAT = 4
 
 
 def freeze(monitor: Monitor) -> bytes:
     """Every model of the monitor."""
-    return pack([FORMAT, [freeze_model(model) for model in monitor.models.values()]])
+    models = monitor.models.values()
+    known = {key: baseline.encode(one) for model in models for key, one in references(model).items()}
+    return pack([FORMAT, [freeze_model(model) for model in models], known])
 
 
-def thaw(monitor: Monitor, data: bytes) -> None:
+def thaw(monitor: Monitor, pieces: Iterable[bytes]) -> None:
     """Models of the snapshot replace those of the same name. Raises ValueError for bytes that are no such snapshot."""
     try:
-        form, models = msgspec.msgpack.decode(data)
-        if form != FORMAT:
-            raise ValueError(f"snapshot of format {form}, this release reads {FORMAT}: start without it")
+        models: list[Any] = []
+        known: dict[str, bytes] = {}
+        for data in pieces:
+            form, *held = msgspec.msgpack.decode(data)
+            if form != FORMAT:
+                raise ValueError(f"snapshot of format {form}, this release reads {FORMAT}: start without it")
+            models += held[0]
+            known |= held[1]
         for state in models:
-            thaw_model(monitor, state)
+            thaw_model(monitor, state, known)
     except (msgspec.MsgspecError, OSError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a snapshot of the monitor ({type(error).__name__}: {error}); start without it") from None
 
 
-def freeze_one(model: Model) -> bytes:
-    """One model alone, for `thaw`."""
-    return pack([FORMAT, [freeze_model(model)]])
+def pieces_of(model: Model, everything: bool) -> dict[str, bytes]:
+    """One model alone, for `thaw`: `tenant/model` is its state; `tenant/model#id` a reference, which is left out when
+    it was given before and nobody asks for `everything`."""
+    name = f"{model.tenant}/{model.model}"
+    found = {name: pack([FORMAT, [freeze_model(model)], {}])}
+    for key, reference in references(model).items():
+        given = model.given.get(key)
+        if everything or given is None or given[0] is not reference or given[1] is not reference.error:
+            found[f"{name}#{key}"] = pack([FORMAT, [], {key: baseline.encode(reference)}])
+            model.given[key] = reference, reference.error
+    return found
+
+
+def references(model: Model) -> dict[str, Reference]:
+    """All that the model is held against, by id; of two with one id the compiled one, which is in use."""
+    known = [model.reference, *(v.reference for v in model.versions.values())]
+    known += [compiled.reference for compiled in model.compiled.values()]
+    return {reference.id: reference for reference in known if reference is not None}
 
 
 def pack(data: Any) -> bytes:
@@ -58,7 +83,7 @@ def array(values: np.ndarray | None) -> Any:
         return None
     import pyarrow as pa
 
-    plain = np.ascontiguousarray(values).tobytes()
+    plain = pa.py_buffer(np.ascontiguousarray(values).view(np.uint8).reshape(-1))
     return [values.dtype.str, list(values.shape), pa.compress(plain, codec="lz4", asbytes=True)]
 
 
@@ -88,13 +113,9 @@ def rows_in(state: Any) -> Rows:
 
 def freeze_model(model: Model) -> dict[str, Any]:
     """Plain data of one model; `thaw_model` reads it in any process."""
-    known = [model.reference, *(v.reference for v in model.versions.values())]
-    # What is compiled comes last: of two with one id it is the one in use.
-    known += [compiled.reference for compiled in model.compiled.values()]
-    references = {reference.id: baseline.encode(reference) for reference in known if reference is not None}
     return {
         "name": [model.tenant, model.model],
-        "references": references,
+        "references": list(references(model)),
         "reference": model.reference.id if model.reference else None,
         "learning": [rows_out(rows) for rows in model.learning],
         "learning_rows": [model.learning_rows, model.restless],
@@ -107,11 +128,12 @@ def freeze_model(model: Model) -> dict[str, Any]:
     }
 
 
-def thaw_model(monitor: Monitor, state: dict[str, Any]) -> None:
+def thaw_model(monitor: Monitor, state: dict[str, Any], known: dict[str, bytes]) -> None:
     tenant, name = state["name"]
     monitor.models.pop((tenant, name), None)
     model = monitor.model(tenant, name)
-    references = {key: baseline.decode(data) for key, data in state["references"].items()}
+    references = {key: baseline.decode(known[key]) for key in state["references"]}
+    model.given = {key: (reference, reference.error) for key, reference in references.items()}
     model.reference = references.get(state["reference"])
     used = {one["watch"]["reference"] for one in state["versions"] if one["watch"] is not None}
     model.compiled = {key: Compiled(references[key], model.options) for key in sorted(used)}
@@ -177,16 +199,33 @@ WATCH = ("row", "first_at", "last_at", "window_start", "window_end", "window_row
 
 def freeze_watch(watch: Watch) -> dict[str, Any]:
     return {
-        "reference": watch.compiled.reference.id, "state": [array(a) for a in watch.state],
+        "reference": watch.compiled.reference.id, "state": freeze_state(watch.state),
         "plain": [getattr(watch, name) for name in WATCH], "hush": watch.hush.tolist(),
         "readers": watch.readers.snapshot(),
         "troubles": [msgspec.to_builtins(t) for t in watch.troubles.values()],
     }  # fmt: skip
 
 
+def freeze_state(state: State) -> list[Any]:
+    """The counts of blocks, which are most of it, two to a byte; the rest packed as it is."""
+    from detectors.packing import halved
+
+    size = state.ring.nbytes
+    packed, more = halved(whole(state)[:size])
+    return [packed.tobytes(), more.tobytes(), array(whole(state)[size:])]
+
+
+def thaw_state(state: State, kept: list[Any]) -> None:
+    from detectors.packing import doubled
+
+    block, size = whole(state), state.ring.nbytes
+    packed, more, rest = kept
+    doubled(np.frombuffer(packed, np.uint8), np.frombuffer(more or b"\0", np.uint8), block[:size])
+    block[size:] = unarray(rest)
+
+
 def thaw_watch(watch: Watch, state: dict[str, Any]) -> None:
-    for here, kept in zip(watch.state, state["state"], strict=True):
-        here[...] = unarray(kept)
+    thaw_state(watch.state, state["state"])
     for name, value in zip(WATCH, state["plain"], strict=True):
         setattr(watch, name, value)
     watch.hush = np.array(state["hush"])

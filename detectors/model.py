@@ -13,7 +13,7 @@ from core.errors import MiddlewatchError
 from core.events import InferenceServed, iso
 from detectors import failures, first_window, flow, silence
 from detectors import labels as joining
-from detectors.baseline import Reference
+from detectors.baseline import ErrorReference, Reference
 from detectors.clock import Clock
 from detectors.compiled import Compiled
 from detectors.ids import keys
@@ -74,6 +74,8 @@ class Model:
         """Which rows of the last batch of columns were neither late nor seen before."""
         self.changed = True
         """Since the last snapshot."""
+        self.given: dict[str, tuple[Reference, ErrorReference | None]] = {}
+        """The references that a snapshot holds, each with its error as it was then."""
 
     @property
     def counts(self) -> dict[str, int]:

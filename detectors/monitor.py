@@ -127,13 +127,13 @@ class Monitor:
         return memory.freeze(self)
 
     def pieces(self, *, whole: bool = False) -> dict[str, bytes]:
-        """State by `tenant/model` of the models that changed since the last call; of all when `whole`."""
+        """State by name (`memory.pieces_of`) of the models that changed since the last call; of all when `whole`."""
         from detectors import memory
 
-        found = {}
-        for (tenant, name), model in self.models.items():
+        found: dict[str, bytes] = {}
+        for model in self.models.values():
             if whole or model.changed:
-                found[f"{tenant}/{name}"] = memory.freeze_one(model)
+                found |= memory.pieces_of(model, whole)
                 model.changed = False
         return found
 
@@ -141,11 +141,10 @@ class Monitor:
         """Go on where `pieces` were taken. Raises ValueError when the bytes are not a snapshot of this release."""
         from detectors import memory
 
-        for data in pieces.values():
-            memory.thaw(self, data)
+        memory.thaw(self, pieces.values())
 
     def restore(self, data: bytes) -> None:
         """Go on where `snapshot` was taken. Raises ValueError when the bytes are not a snapshot of this release."""
         from detectors import memory
 
-        memory.thaw(self, data)
+        memory.thaw(self, [data])

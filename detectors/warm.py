@@ -23,3 +23,4 @@ def warm() -> None:
     ]  # fmt: skip
     monitor.on_inference("warm", "warm", events)
     monitor.on_tick(float(ROWS))
+    monitor.restore_pieces(monitor.pieces())

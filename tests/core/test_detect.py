@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from array import array
 from typing import Any
 
+import numpy as np
 import pytest
 from msgspec import Struct
 
@@ -119,7 +119,7 @@ class Message(Struct):
 
 
 class Rows(Struct):
-    at: array
+    at: np.ndarray
     ids: list[str]
 
     def __len__(self) -> int:
@@ -243,7 +243,7 @@ async def test_who_lost_the_partition_can_store_no_more(place):
 async def test_events_columns_and_labels_are_counted(place):
     """One message after another, whatever its form."""
     detect = await place.detect()
-    columns = Columns("1", Rows(array("d", [1_000.0, 1_010.0]), ["x", "y"]))
+    columns = Columns("1", Rows(np.array([1_000.0, 1_010.0]), ["x", "y"]))
     label = LabelArrived(id="a", at=1_020.0, label=True)
     await detect.on_batch("INFERENCE", [Message(1, served("a")), Message(2, [columns]), Message(3, served("b"))])
     await detect.on_batch("LABELS", [Message(1, [label])])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.event_time import CONFIRM, EventTime
+from core.event_time import CONFIRM, EventTime, Times
 
 DAY = 86_400.0
 
@@ -16,7 +16,7 @@ def time() -> EventTime:
 
 def hear(time: EventTime, *times: float, model: str = "m", tenant: str = "acme", elapsed: float = 0.0) -> float:
     """The tenant's clock after events of a model at these times, the last of which its watch believes."""
-    time.heard(tenant, model, times, elapsed, times[-1])
+    time.heard(tenant, model, Times.of(times), elapsed, times[-1])
     return time.tenants[tenant].here
 
 
@@ -83,7 +83,7 @@ def test_tenants_do_not_see_one_another(time):
 
 def test_who_sends_an_hour_at_once_is_not_silent_within_the_hour(time):
     """What one message covered, and what is usual between messages, is waited for twice before silence begins."""
-    time.heard("acme", "batch", [0.5, 3_600.0], 0.0, 3_600.0, span=3_600.0)
+    time.heard("acme", "batch", Times.of([0.5, 3_600.0]), 0.0, 3_600.0, span=3_600.0)
     hear(time, 10_000.0, model="live")
     assert time.reached("acme", "batch", 0.0) == 3_600.0
     hear(time, 12_000.0, model="live")
