@@ -75,10 +75,10 @@ async def work(nats_url: str, redis_url: str, folder: Path) -> None:
                 print(json.dumps(report), flush=True)
                 quiet = 0
             quiet += 1
-            if quiet == 50:  # a second: what loading and buffers took goes back, as it does every minute in `up`
+            if quiet == 10:  # a second: what loading and buffers took goes back, as it does every minute in `up`
                 _trim()
                 told = None
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)  # looking more often would be a twentieth of what is measured
         await ended(tasks)
         for task in tasks:
             if not task.cancelled():

@@ -29,10 +29,11 @@ def beyond(watch: Watch) -> list[Found]:
     rows = int(state.sum_rows[LEVEL])
     if state.blocks[0] < 1 << LEVEL or not rows:
         return []
-    ref, sums = compiled.ref, state.sums[LEVEL]
-    first, last = ref.off[:-1], ref.off[1:]
-    outside = sums[first] + sums[first + 1] + sums[last - 4] + sums[last - 3]
-    watched = compiled.plain & (ref.ranged > 0) & (ref.deff[LEVEL] * WORTH <= rows)
+    ref = compiled.ref
+    outside = state.sums[LEVEL][compiled.outside].sum(axis=0)
+    if not (compiled.ranged & (outside >= SHARE * rows)).any():
+        return []
+    watched = compiled.ranged & (ref.deff[LEVEL] * WORTH <= rows)
     share = np.where(watched, outside, 0) / rows
     if not (share >= SHARE).any():
         return []

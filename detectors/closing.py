@@ -10,22 +10,16 @@ from numba import njit
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-@njit(cache=True, nogil=True)
-def shown_counts(window, join, bins):
-    """f8[S]: flat counts i8[T] in the shown bins; `join` i8[T] is the shown bin of each flat one."""
-    flat = np.zeros(bins)
-    for t in range(window.shape[0]):
-        flat[join[t]] += window[t]
-    return flat
+@njit(cache=True)
+def shown_psi(window, join, off, share, log_share, known, inverse, effects, rows):
+    """(counts f8[S] in the shown bins, `core.statistics.corrected_psi` f8[C], design effects f8[C]) of counts i8[T].
 
-
-@njit(cache=True, nogil=True)
-def shown_psi(flat, off, share, log_share, known, inverse, effects, rows):
-    """(`core.statistics.corrected_psi` f8[C], design effect f8[C] at these rows, f8[C] rounded to be told) of counts.
-
-    `off` i8[C+1] are the columns' first shown bins; `share`, `log_share` f8[S] are the reference's, `known` whether it
+    `join` i8[T] is the shown bin of each flat one, `off` i8[C+1] are the columns' first shown bins; `share`, `log_share` f8[S] are the reference's, `known` whether it
     ever saw the bin; `inverse` f8[C] is one over its rows; `effects` f8[L, C] are the design effects of 25 * 2**k rows.
     """
+    flat = np.zeros(share.shape[0])
+    for t in range(window.shape[0]):
+        flat[join[t]] += window[t]
     most = effects.shape[0] - 1
     level = min(max(math.log2(max(rows, 1) / 25), 0.0), float(most))
     low = int(level)
@@ -48,10 +42,10 @@ def shown_psi(flat, off, share, log_share, known, inverse, effects, rows):
                 held += 1
         bias = max(held - 1, 0) * (inverse[c] + max(effect, 1.0) / total)
         psi[c] = max(found - bias, 0.0)
-    return psi, told
+    return flat, psi, told
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def summaries(moments, sample):
     """f8[V, 9]: mean, spread, least, greatest and five quantiles of every number column, NaN for what is not finite.
 

@@ -29,6 +29,8 @@ GROUP = {
 FEATURES = ("feature", "relation", "lattice", "text", "embedding")
 """Families that are inputs of the model."""
 KINDS = ("data_drift", "quality", "prediction_drift", "latency")
+MANY_LEVELS = 64
+"""Dictionaries longer than this are not remembered: that would take more than making them anew."""
 _EMPTY = np.zeros(0)
 
 
@@ -70,8 +72,16 @@ class Compiled:
             np.int64
         )
         self.null = np.array([self.columns[i].bins.null for i in self.number], np.int64)
-        self.plain = np.array([c.family == "feature" for c in self.columns], bool)
+        first, last = self.off[:-1], self.off[1:]
+        self.outside = np.array([first, first + 1, last - 4, last - 3])
+        """The bins out of the reference's range, i8[4, C], of columns that have a range."""
+        self.ranged = np.array(
+            [c.family == "feature" and c.bins.kind == "number" and len(c.bins.cuts) > 3 for c in self.columns], bool
+        )
+        """Features that have a range."""
         self.lattices = {i: np.array(c.lattice) for i, c in enumerate(self.columns) if c.family == "lattice"}
+        self.mapped: dict[int, tuple[list[Any], np.ndarray]] = {}
+        """Column -> its last dictionary, and the bin number of each of its levels."""
         self.derived = {d.signal: d for d in reference.derived}
         self.longest = [
             (v, column, f"staleness:{column.signal.partition(':')[2]}")
@@ -215,6 +225,18 @@ class Compiled:
         telling = [i for i, c in enumerate(self.columns) if c.season and c.season_gain > 0.05]
         return np.array(sorted(telling, key=lambda i: -self.columns[i].season_gain)[:4], np.int64)
 
+    def _coded(self, i: int, values: Any) -> np.ndarray:
+        """Bin numbers of column i, which holds no numbers. The last dictionary is remembered: producers send the same."""
+        bins, table = self.columns[i].bins, self.tables[i]
+        if not isinstance(values, Coded):
+            return bin_maker.codes(bins, values, table)
+        levels, mapped = self.mapped.get(i, (None, None))
+        if mapped is None or levels != values.levels:
+            mapped = bin_maker.codes(bins, [*values.levels, None], table)
+            if len(mapped) <= MANY_LEVELS:
+                self.mapped[i] = values.levels, mapped
+        return mapped[values.index]
+
     def encode(self, rows: Rows, row: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """(codes i2[C, n], numbers f8[V, n]) of a batch that begins at the version's `row`.
 
@@ -251,5 +273,5 @@ class Compiled:
                 codes[i] = lattice.codes(values, self.lattices[i])
             elif column.bins.kind != "number":
                 values = rows.columns.get(column.signal)
-                codes[i] = column.bins.null if values is None else bin_maker.codes(column.bins, values, self.tables[i])
+                codes[i] = column.bins.null if values is None else self._coded(i, values)
         return codes, numbers

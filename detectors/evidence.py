@@ -17,7 +17,7 @@ LEAST = 5.0
 """Windows whose best alternative gains fewer nats than this, beyond what chance gives its bins, are not weighed."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def bin_numbers(values, cuts, cut_off, null, out):
     """`values` f8[V, n] -> bin numbers `out` i2[V, n]; cuts of column v are `cuts[cut_off[v]:cut_off[v+1]]`."""
     below = np.empty(values.shape[1])

@@ -12,7 +12,7 @@ MOST = 15
 """What half a byte holds; counts from here on have their rest beside it."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def halved(counts):
     """(u1[(n + 1) // 2], u1[m]) of counts u1[n]: two to a byte, and by how much each of 15 or more exceeds 15."""
     size = counts.shape[0] // 2
@@ -31,7 +31,7 @@ def halved(counts):
     return packed, rest
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def doubled(packed, rest, counts):
     """Write the counts that `halved` made these of into `counts` u1[n]."""
     k = 0

@@ -40,6 +40,11 @@ class Readers:
                 elif made.reads == "values" and column.signal in compiled.row and column.family != "feature":
                     self._read(c, name, made, options)
 
+    @property
+    def seasonal(self) -> bool:
+        """Whether a season is taken off any of the values."""
+        return any(hourly is not None for *_, hourly in self.values)
+
     def _read(self, c: int, name: str, made: type[Detector], options: Options) -> None:
         column = self.compiled.columns[c]
         mean, std = column.summary.mean or 0.0, column.summary.std or 0.0

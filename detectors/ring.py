@@ -13,7 +13,7 @@ _SEED, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 _HALF, _EIGHT, _NONE, _ONE = np.uint64(32), np.uint64(8), np.uint64(0), np.uint64(1)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _mixed(h):
     h ^= h >> _HALF
     h *= _MIX
@@ -22,7 +22,7 @@ def _mixed(h):
     return h ^ (h >> _HALF)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def hashed(data, ends):
     """Keys u8[n] of the texts `data[ends[i]:ends[i + 1]]`: eight bytes at a time through a multiply-xorshift mixer."""
     out = np.empty(len(ends) - 1, np.uint64)
@@ -43,7 +43,7 @@ def hashed(data, ends):
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def place(table, ring, key):
     """Where `key` stands in `table`, or the free place where it would."""
     mask = np.uint64(len(table) - 1)
@@ -53,13 +53,13 @@ def place(table, ring, key):
     return at
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def slot_of(table, ring, key):
     """The slot that holds `key`, -1 when none does."""
     return table[place(table, ring, key)] if key else np.int32(-1)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def known(table, ring, some):
     """Positions i8 of keys that are in the ring, or twice among `some`."""
     size = 4
@@ -78,7 +78,7 @@ def known(table, ring, some):
     return out[:count]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def fill(table, ring):
     """Make the table of a ring anew; of one key twice the later slot counts."""
     table[:] = -1
@@ -87,7 +87,7 @@ def fill(table, ring):
             table[place(table, ring, ring[slot])] = slot
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def put(table, ring, waits, head, some):
     """Write keys into the ring from slot `head` on, over the oldest. `waits` u1: whether a label may still come."""
     size = len(ring)
@@ -101,7 +101,7 @@ def put(table, ring, waits, head, some):
             table[place(table, ring, some[i])] = slot
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def _forget(table, ring, slot):
     """Take a slot's key out of the table, and close the gap in its run (Knuth, volume 3, algorithm 6.4R)."""
     mask = np.uint64(len(table) - 1)

@@ -88,9 +88,12 @@ class Watch:
         self.window_rows = 0
         self.troubles: dict[int, Trouble] = {}
         self.readers = Readers(compiled, options)
+        self.seasonal = hours > 1 or self.readers.seasonal
         self.hush = np.zeros(4)
         """A group whose total passed the limit but showed no effect is asked again above it, or eight blocks later."""
         self.hushed = 0
+        self.usual = np.full(4, options.arl_blocks)
+        """The limits while nothing is open, hushed or newly deployed."""
         self.boundary = False
         """Whether the block means of the version before lead into this version's first ones."""
 
@@ -118,6 +121,8 @@ class Watch:
     def limits(self) -> np.ndarray:
         """What each group's total must reach: the mean time between false alarms, less just after a deployment."""
         young = self.boundary and self.row <= self.options.deploy_rows
+        if not (young or self.troubles or self.hush.any()):
+            return self.usual
         limit = np.full(4, self.options.arl_blocks / (self.options.deploy_prior if young else 1.0))
         if self.row >= self.hushed + 8 * BLOCK:
             self.hush[:] = 0.0
@@ -133,7 +138,7 @@ class Watch:
         if not self.row:
             self.first_at = float(rows.at[0])
         codes, numbers = self.compiled.encode(rows, self.row)
-        cell = cells(rows.at)
+        cell = cells(rows.at) if self.seasonal else np.zeros(len(rows), np.uint8)
         ends = block_ends(rows.at)
         found: list[Detection] = []
         calms: list[Calm] = []
@@ -204,6 +209,8 @@ class Watch:
         if self.boundary and self.state.blocks[0] == 2 and 0 not in self.troubles:
             found += self._tell(0, deploy.boundary(self))
         limit = self.limits()
+        if not self.troubles and (self.state.total < limit).all():
+            return found
         for group in range(4):
             if group in self.troubles:
                 found += self._reached(group)

@@ -31,13 +31,12 @@ class Content(Struct, kw_only=True):
 
 def content(watch: Watch) -> Content:
     """The open window of `watch`, every signal of it."""
-    from detectors.closing import shown_counts, shown_psi
+    from detectors.closing import shown_psi
 
     compiled, rows = watch.compiled, watch.window_rows
-    shown = shown_counts(watch.state.window, compiled.join, len(compiled.shown_share))
-    psi, deff = shown_psi(
-        shown, compiled.shown_off, compiled.shown_share, compiled.shown_log, compiled.shown_held,
-        compiled.shown_inverse, compiled.deff, rows,
+    shown, psi, deff = shown_psi(
+        watch.state.window, compiled.join, compiled.shown_off, compiled.shown_share, compiled.shown_log,
+        compiled.shown_held, compiled.shown_inverse, compiled.deff, rows,
     )  # fmt: skip
     summaries = _summaries(watch)
     flat, psis, effects = shown.tolist(), psi.tolist(), deff.tolist()

@@ -324,6 +324,9 @@ def _value(said: str, payload: bytes) -> str:
     return f" = {json.dumps(found)[:60]}"
 
 
+_PLAIN = msgspec.json.Encoder()
+
+
 def dead_letter(subject: str, bad: Bad, *, seq: int, now: float) -> DeadLetter:
     """`bad` as it is kept on `dead.<subject>`. The id follows from content and place, so that a repeat is dropped."""
     shown = bad.payload[: _PAYLOAD_SHOWN * 4].decode("utf-8", "replace")  # at most 4 bytes a character
@@ -340,11 +343,12 @@ def dead_letter(subject: str, bad: Bad, *, seq: int, now: float) -> DeadLetter:
 def encode(event: Any) -> bytes:
     """Canonical JSON of an event of ours. Raises ValueError when it could not be read back (NaN for a number).
 
-    Windows, by far the most and the largest, are not read back: their numbers were made finite where they were made.
+    Windows, by far the most and the largest, are neither sorted nor read back: their fields have one order, and their
+    numbers were made finite where they were made.
     """
-    payload = msgspec.json.encode(event, order="sorted")
     if isinstance(event, WindowClosed):
-        return payload
+        return _PLAIN.encode(event)
+    payload = msgspec.json.encode(event, order="sorted")
     try:
         msgspec.json.decode(payload, type=type(event))
     except msgspec.ValidationError as error:

@@ -206,10 +206,13 @@ class Connection:
         waiting = self._answers.get(message.subject.rpartition(".")[2])
         if waiting is None or waiting.done():
             return
-        said = json.loads(message.data) if message.data else {"error": {}}  # without data: nobody serves the stream
+        if message.data and b'"error"' not in message.data:
+            waiting.set_result(True)
+            return
+        said = json.loads(message.data) if message.data else {}  # without data: nobody serves the stream
         if error := said.get("error"):
             log.warning("NATS at %s did not store a message: %s", self.shown, error.get("description"))
-        waiting.set_result("error" not in said)
+        waiting.set_result(bool(said) and "error" not in said)
 
     async def listen(self, subject: str, heard: Callable[[Message], Awaitable[None]]) -> Subscription:
         return _Ear(await self.client.subscribe(subject, cb=heard))  # type: ignore[arg-type]
