@@ -14,8 +14,9 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 def shown_psi(window, join, off, share, log_share, known, inverse, effects, rows):
     """(counts f8[S] in the shown bins, `core.statistics.corrected_psi` f8[C], design effects f8[C]) of counts i8[T].
 
-    `join` i8[T] is the shown bin of each flat one, `off` i8[C+1] are the columns' first shown bins; `share`, `log_share` f8[S] are the reference's, `known` whether it
-    ever saw the bin; `inverse` f8[C] is one over its rows; `effects` f8[L, C] are the design effects of 25 * 2**k rows.
+    `join` i8[T] is the shown bin of each flat one, `off` i8[C+1] are the columns' first shown bins; `share` and
+    `log_share` f8[S] are the reference's, `known` whether it ever saw the bin; `inverse` f8[C] is one over its rows;
+    `effects` f8[L, C] are the design effects of 25 * 2**k rows.
     """
     flat = np.zeros(share.shape[0])
     for t in range(window.shape[0]):

@@ -226,7 +226,7 @@ class Compiled:
         return np.array(sorted(telling, key=lambda i: -self.columns[i].season_gain)[:4], np.int64)
 
     def _coded(self, i: int, values: Any) -> np.ndarray:
-        """Bin numbers of column i, which holds no numbers. The last dictionary is remembered: producers send the same."""
+        """Bin numbers of column i, which holds no numbers. The last dictionary is remembered: it seldom changes."""
         bins, table = self.columns[i].bins, self.tables[i]
         if not isinstance(values, Coded):
             return bin_maker.codes(bins, values, table)
