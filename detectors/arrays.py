@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from itertools import accumulate
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from typing import NamedTuple
 
 import numpy as np
@@ -61,14 +62,14 @@ class Ref(NamedTuple):
 class State(NamedTuple):
     ring: np.ndarray  # u1[RING, T] counts of the last blocks
     ring_cell: np.ndarray  # u1[RING, H] H hours: CELLS, or one where nothing has a season
-    ring_rows: np.ndarray  # i8[RING]
+    ring_rows: np.ndarray  # i2[RING]
     long: np.ndarray  # u2[LONG, T] counts of the last runs of 16 blocks
     long_cell: np.ndarray  # u2[LONG, H]
     long_rows: np.ndarray  # i8[LONG]
     long_time: np.ndarray  # f8[LONG] first event time
     ring_time: np.ndarray  # f8[2, RING] first and last event time
-    sums: np.ndarray  # i4[LEVELS, T] counts of the last 2**k blocks
-    sum_cell: np.ndarray  # i4[LEVELS, H]
+    sums: np.ndarray  # i2[LEVELS, T] counts of the last 2**k blocks: 25,600 rows at most
+    sum_cell: np.ndarray  # i2[LEVELS, H]
     sum_rows: np.ndarray  # i8[LEVELS]
     evidence: np.ndarray  # f8[LEVELS, C] log evidence, as last computed
     special: np.ndarray  # f8[SPECIALS, LEVELS, C]
@@ -76,7 +77,7 @@ class State(NamedTuple):
     means: np.ndarray  # f8[3, C] of the last three blocks
     total: np.ndarray  # f8[GROUPS]
     blocks: np.ndarray  # i8[4] blocks since reset; blocks since the means were cut; blocks ever; hours the clock is off
-    window: np.ndarray  # i8[T] counts since the window opened
+    window: np.ndarray  # i4[T] counts since the window opened
     moments: np.ndarray  # f8[5, V] finite values of the window: n, sum, sum of squares, least, greatest
     sample: np.ndarray  # f4[V, SAMPLE]
     runs: np.ndarray  # f8[2, V] last value of each number column, and for how many rows it has stood
@@ -86,19 +87,19 @@ class State(NamedTuple):
 def new_state(bins: int, columns: int, values: int, hours: int = CELLS) -> State:
     """An empty state for T bins, C columns, V number columns, H hours.
 
-    One block of memory holds all of it (`whole`), and the system gives no page of it before something is counted there.
+    One mapping of memory holds all of it (`whole`): a page of it takes room once something is counted there.
     """
     shapes = (
-        (np.uint8, (RING, bins)), (np.uint8, (RING, hours)), (np.int64, (RING,)), (np.uint16, (LONG, bins)),
+        (np.uint8, (RING, bins)), (np.uint8, (RING, hours)), (np.int16, (RING,)), (np.uint16, (LONG, bins)),
         (np.uint16, (LONG, hours)), (np.int64, (LONG,)), (np.float64, (LONG,)), (np.float64, (2, RING)),
-        (np.int32, (LEVELS, bins)), (np.int32, (LEVELS, hours)), (np.int64, (LEVELS,)), (np.float64, (LEVELS, columns)),
+        (np.int16, (LEVELS, bins)), (np.int16, (LEVELS, hours)), (np.int64, (LEVELS,)), (np.float64, (LEVELS, columns)),
         (np.float64, (SPECIALS, LEVELS, columns)), (np.float64, (columns,)), (np.float64, (3, columns)),
-        (np.float64, (GROUPS,)), (np.int64, (4,)), (np.int64, (bins,)), (np.float64, (5, values)),
+        (np.float64, (GROUPS,)), (np.int64, (4,)), (np.int32, (bins,)), (np.float64, (5, values)),
         (np.float32, (values, SAMPLE)), (np.float64, (2, values)), (np.int64, (2,)),
     )  # fmt: skip
     sizes = [math.prod(shape) * np.dtype(kind).itemsize for kind, shape in shapes]
     starts = [0, *accumulate(-(-size // 8) * 8 for size in sizes)]
-    block = np.zeros(starts[-1], np.uint8)
+    block = np.frombuffer(mmap(-1, starts[-1], flags=MAP_PRIVATE | MAP_ANONYMOUS), np.uint8)
     state = State(*(
         block[start : start + size].view(kind).reshape(shape)
         for start, size, (kind, shape) in zip(starts, sizes, shapes, strict=False)

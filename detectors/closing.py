@@ -12,9 +12,9 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 @njit(cache=True)
 def shown_psi(window, join, off, share, log_share, known, inverse, effects, rows):
-    """(counts f8[S] in the shown bins, `core.statistics.corrected_psi` f8[C], design effects f8[C]) of counts i8[T].
+    """(counts f8[S] in the shown bins, `core.statistics.corrected_psi` f8[C], design effects f8[C]) of counts i4[T].
 
-    `join` i8[T] is the shown bin of each flat one, `off` i8[C+1] are the columns' first shown bins; `share` and
+    `join` i4[T] is the shown bin of each flat one, `off` i8[C+1] are the columns' first shown bins; `share` and
     `log_share` f8[S] are the reference's, `known` whether it ever saw the bin; `inverse` f8[C] is one over its rows;
     `effects` f8[L, C] are the design effects of 25 * 2**k rows.
     """

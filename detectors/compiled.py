@@ -61,11 +61,10 @@ class Compiled:
         self.left_out = [c.signal for c in watched[options.max_features + 4 :]]
         self.number = [i for i, c in enumerate(self.columns) if c.bins.kind == "number"]
         self.row = {self.columns[i].signal: v for v, i in enumerate(self.number)}
-        self.tables = [c.bins.table() if c.bins.kind in ("category", "boolean") else {} for c in self.columns]
+        self.tables: dict[int, dict[str, int]] = {}
+        """Column -> bin number by level, for those whose texts came one by one."""
         self.sizes = np.array([c.bins.size for c in self.columns], np.int64)
         self.off = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
-        self.counts = np.array([n for c in self.columns for n in c.counts])
-        self.shown_cuts = [c.bins.cuts[1:-1] if len(c.bins.cuts) > 3 else c.bins.cuts for c in self.columns]
         self._join()
         self.cuts = np.array([cut for i in self.number for cut in self.columns[i].bins.cuts])
         self.cut_off = np.concatenate([[0], np.cumsum([len(self.columns[i].bins.cuts) for i in self.number])]).astype(
@@ -95,6 +94,11 @@ class Compiled:
         self.relation = self._relate()
         self.ref = self._ref(options)
 
+    @property
+    def counts(self) -> np.ndarray:
+        """Counts of the reference in the flat bins, f8[T]."""
+        return np.array([n for c in self.columns for n in c.counts])
+
     def _relate(self) -> Any:
         relation = self.reference.relation
         if relation is None or not all(name in self.row for name in relation.inputs):
@@ -113,14 +117,14 @@ class Compiled:
             where = inner[: column.bins.size - 2] + inner[-2:] if len(column.bins.cuts) > 3 else range(column.bins.size)
             to += [first + w for w in where]
             first += len(column.bins.shown(column.counts))
-        self.join = np.array(to, np.int64)
+        self.join = np.array(to, np.int32)
         shown = [c.bins.shown(c.counts) for c in self.columns]
         self.shown_sizes = np.array([len(s) for s in shown], np.int64)
         self.shown_off = np.concatenate([[0], np.cumsum(self.shown_sizes)]).astype(np.int64)
-        self.shown_counts = np.array([n for s in shown for n in s])
+        counts = np.array([n for s in shown for n in s])
         rows = np.repeat([sum(s) + 0.5 * len(s) for s in shown], self.shown_sizes) if shown else _EMPTY
-        self.shown_share = (self.shown_counts + 0.5) / rows
-        self.shown_log, self.shown_held = np.log(self.shown_share), self.shown_counts > 0
+        self.shown_share = (counts + 0.5) / rows
+        self.shown_log, self.shown_held = np.log(self.shown_share), counts > 0
         self.shown_inverse = np.array([1 / max(sum(s), 1) if sum(s) else 0.0 for s in shown])
         ends = self.shown_off.tolist()
         self.told = [
@@ -130,7 +134,7 @@ class Compiled:
                 ends[c],
                 ends[c + 1],
                 self.row.get(column.signal, -1),
-                self.shown_cuts[c],
+                column.bins.cuts[1:-1] if len(column.bins.cuts) > 3 else column.bins.cuts,
                 column.bins.levels,
             )
             for c, column in enumerate(self.columns)
@@ -140,8 +144,8 @@ class Compiled:
 
     def effect(self, c: int, counts: np.ndarray, deff: float) -> float:
         """Corrected PSI of one column's counts."""
-        usual = self.shown_counts[self.shown_off[c] : self.shown_off[c + 1]].tolist()
-        return corrected_psi(usual, self.columns[c].bins.shown(counts.tolist()), deff)
+        column = self.columns[c]
+        return corrected_psi(column.bins.shown(column.counts), column.bins.shown(counts.tolist()), deff)
 
     def _importance(self, options: Options) -> np.ndarray:
         """Sums to one over the features; half of it equal, so that no feature goes unwatched."""
@@ -227,12 +231,14 @@ class Compiled:
 
     def _coded(self, i: int, values: Any) -> np.ndarray:
         """Bin numbers of column i, which holds no numbers. The last dictionary is remembered: it seldom changes."""
-        bins, table = self.columns[i].bins, self.tables[i]
+        bins = self.columns[i].bins
         if not isinstance(values, Coded):
-            return bin_maker.codes(bins, values, table)
+            if i not in self.tables:
+                self.tables[i] = {} if bins.kind == "identifier" else bins.table()
+            return bin_maker.codes(bins, values, self.tables[i])
         levels, mapped = self.mapped.get(i, (None, None))
         if mapped is None or levels != values.levels:
-            mapped = bin_maker.codes(bins, [*values.levels, None], table)
+            mapped = bin_maker.codes(bins, [*values.levels, None])
             if len(mapped) <= MANY_LEVELS:
                 self.mapped[i] = values.levels, mapped
         return mapped[values.index]

@@ -33,11 +33,13 @@ def halved(counts):
 
 @njit(cache=True)
 def doubled(packed, rest, counts):
-    """Write the counts that `halved` made these of into `counts` u1[n]."""
+    """Write the counts that `halved` made these of into `counts` u1[n], which is all 0."""
     k = 0
     for i in range(counts.shape[0]):
         half = packed[i // 2]
-        counts[i] = half >> 4 if i % 2 else half & MOST
-        if counts[i] == MOST:
-            counts[i] = MOST + rest[k]
+        count = half >> 4 if i % 2 else half & MOST
+        if count == MOST:
+            count += rest[k]
             k += 1
+        if count:  # memory that stays untouched takes no room
+            counts[i] = count
