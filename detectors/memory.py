@@ -49,7 +49,7 @@ def thaw(monitor: Monitor, pieces: Iterable[bytes]) -> None:
             known |= held[1]
         for state in models:
             thaw_model(monitor, state, known)
-    except (msgspec.MsgspecError, OSError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, OSError, LookupError, TypeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a snapshot of the monitor ({type(error).__name__}: {error}); start without it") from None
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.events import InferenceServed, LabelArrived
 from detectors.learn import learn
 from detectors.monitor import Monitor
+from detectors.packing import doubled, halved
 from detectors.rows import Rows, rows_of
 from tests.detectors.streams import START, detections, events, feed, labels_of, stationary
 
@@ -211,6 +214,42 @@ def test_a_restart_goes_on_identically(reference: bytes, cut: int):
     again = watching(reference)
     again.restore(whole.snapshot())
     assert msgspec.json.encode(feed(again, served[cut:])) == msgspec.json.encode(feed(whole, served[cut:]))
+
+
+def test_a_restart_from_pieces_goes_on_identically(reference: bytes):
+    """What changed, piece by piece over what was stored before, is a whole snapshot; a reference is given once."""
+    served = [
+        *events(table(1_000, 84), scores=stationary("independent", 1_000, 84) * 0.1 + 0.5),
+        *events(table(1_200, 85, shift=5.0), start=START + 60_000, version="2", first=1_000),
+    ]
+    truth = labels_of(served[:900], np.arange(900) % 3 == 0)
+    whole, stored, given = watching(reference), {}, []
+    for first in range(0, 1_500, 100):
+        feed(whole, served[first : first + 100])
+        if first == 900:
+            whole.on_labels("acme", "m", truth)
+        pieces = whole.pieces()
+        given += [name for name in pieces if "#" in name]
+        stored |= pieces
+    assert whole.pieces() == {}
+    assert stored.keys() == whole.pieces(whole=True).keys()
+    assert len(set(given)) == 1
+    assert len(given) == 2  # once more when its error was learnt
+    again = watching(reference)
+    again.restore_pieces(stored)
+    assert again.pieces() == {}
+    assert msgspec.json.encode(feed(again, served[1_500:])) == msgspec.json.encode(feed(whole, served[1_500:]))
+    assert [name for name in again.pieces() if "#" in name] == []
+
+
+@given(st.binary(max_size=300))
+def test_counts_in_half_a_byte_each_come_back_as_they_were(counts: bytes):
+    """Small ones, large ones, an odd number of them, none."""
+    packed, more = halved(np.frombuffer(counts or b"\0", np.uint8))
+    back = np.zeros(max(len(counts), 1), np.uint8)
+    doubled(packed, more, back)
+    assert back.tobytes() == (counts or b"\0")
+    assert len(packed) + len(more) <= len(counts) / 2 + 1 + sum(count >= 15 for count in counts)
 
 
 def test_bytes_that_are_no_snapshot_are_refused(reference: bytes):
