@@ -47,7 +47,7 @@ def keys(ids: Sequence[str]) -> np.ndarray:
 
 def _packed(ids: Sequence[str]) -> Ids:
     data = "".join(ids).encode("utf-8", "surrogatepass")
-    ends = np.array([*accumulate(map(len, ids), initial=0)], np.int64)
+    ends = np.array([0, len(data)] if len(ids) == 1 else [*accumulate(map(len, ids), initial=0)], np.int64)
     if ends[-1] != len(data):
         ends = np.array([*accumulate((len(i.encode("utf-8", "surrogatepass")) for i in ids), initial=0)], np.int64)
     return Ids(np.frombuffer(data or b"\0", np.uint8), ends)

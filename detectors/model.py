@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import is_
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +90,13 @@ class Model:
         """Events in the order they arrived."""
         self.changed = True
         by_version: dict[str, list[InferenceServed]] = {}
-        for event in self._fresh(events, reaction):
+        known = keys([event.id for event in events])
+        for event in self._fresh(events, known, reaction):
             by_version.setdefault(event.version, []).append(event)
         for name, mine in by_version.items():
             version = self.version(name, reaction)
-            at, names = np.array([e.at for e in mine]), keys([e.id for e in mine])
+            usual = len(mine) == len(events) and all(map(is_, mine, events))
+            at, names = np.array([e.at for e in mine]), known if usual else keys([e.id for e in mine])
             self._remember(version, at, names, [probability(e.score) for e in mine], [_said(e) for e in mine])
             version.pending += mine
             held = sum(map(len, version.parts))
@@ -105,10 +108,10 @@ class Model:
                 del version.pending[:whole]
                 self.feed(version, rows, reaction)
 
-    def _fresh(self, events: Sequence[InferenceServed], reaction: Reaction) -> list[InferenceServed]:
+    def _fresh(self, events: Sequence[InferenceServed], names: np.ndarray, reaction: Reaction) -> list[InferenceServed]:
         """Events that are neither late nor seen before, those that were held until the clock agreed among them."""
         fresh: list[InferenceServed] = []
-        again = self.memory.known(keys([event.id for event in events]))
+        again = self.memory.known(names)
         self.duplicates += len(again)
         twice = set(again)
         admit = self.clock.admit
@@ -334,8 +337,9 @@ class Model:
         for version in self.versions.values():
             if version.watch is None:
                 continue
-            waiting = [*version.parts, *([rows_of(version.pending)] if version.pending else [])]
-            if waiting and at - float(waiting[0].at[0]) >= PART:
+            first = version.parts[0].at[0] if version.parts else version.pending[0].at if version.pending else at
+            if at - float(first) >= PART:
+                waiting = [*version.parts, *([rows_of(version.pending)] if version.pending else [])]
                 version.parts, version.pending, self.changed = [], [], True
                 self.feed(version, joined(waiting), reaction)
             watch = version.watch
