@@ -10,6 +10,7 @@ The last line printed is one JSON object.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from collections import defaultdict
@@ -20,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import drift_cases
+from benchmarks import drift_cases, error_cases
 from benchmarks.drift_cases import Case
+from benchmarks.error_cases import ErrorCase
 
 WINDOW = 500
 
@@ -180,25 +182,26 @@ def error_scores(seeds: int) -> dict[str, dict[str, Any]]:
     from detectors.labels import ErrorWatch, learn_errors
     from detectors.options import Options
 
-    def mine(names: list[str]) -> Callable[[np.ndarray, np.ndarray], list[int]]:
-        def run(reference: np.ndarray, stream: np.ndarray) -> list[int]:
+    def mine(names: list[str]) -> Callable[[ErrorCase], list[int]]:
+        def run(case: ErrorCase) -> list[int]:
             for name in names:
                 load(name)
-            watch = ErrorWatch(Options(signals={"error": names}), learn_errors(reference, "binary"))
+            watch = ErrorWatch(Options(signals={"error": names}), learn_errors(case.reference, "binary"))
             alarms = []
-            for i in range(0, len(stream)):
-                found, _ = watch.add(stream[i : i + 1], np.array([float(i)]))
-                alarms += [i + 1] * len(found)
+            step = 1 if case.drift else 25  # where nothing changes, the very row does not matter
+            for i in range(0, len(case.stream), step):
+                found, _ = watch.add(case.stream[i : i + step], np.full(len(case.stream[i : i + step]), float(i)))
+                alarms += [i + step] * len(found)
             return alarms
 
         return run
 
-    def river(make: Callable[[], Any]) -> Callable[[np.ndarray, np.ndarray], list[int]]:
-        def run(reference: np.ndarray, stream: np.ndarray) -> list[int]:
+    def river(make: Callable[[], Any]) -> Callable[[ErrorCase], list[int]]:
+        def run(case: ErrorCase) -> list[int]:
             detector, alarms = make(), []
-            for x in reference.tolist():
+            for x in case.reference.tolist():
                 detector.update(x)
-            for i, x in enumerate(stream.tolist(), 1):
+            for i, x in enumerate(case.stream.tolist(), 1):
                 detector.update(x)
                 if detector.drift_detected:
                     alarms.append(i)
@@ -209,11 +212,17 @@ def error_scores(seeds: int) -> dict[str, dict[str, Any]]:
     runs = {
         "e-detector (ours)": mine(["e_detector_error"]), "both (our default)": mine(["e_detector_error", "adwin"]),
         "ADWIN (River)": river(ADWIN), "Page-Hinkley (River)": river(PageHinkley), "DDM (River)": river(DDM),
+        "knows the ramp, ARL 1e6": error_cases.oracle,
+        "knows the ramp, ARL 1e4": lambda case: error_cases.oracle(case, 1e4),
     }  # fmt: skip
     scores: dict[str, dict[str, Score]] = defaultdict(lambda: defaultdict(Score))
-    for group, reference, stream, drift in drift_cases.error_streams(seeds):
+    for case in itertools.chain(error_cases.changes(seeds), error_cases.still(seeds)):
         for name, run in runs.items():
-            scores[f"errors {group}"][name].add(run(reference, stream), drift, len(stream), 4_000)
+            if name.startswith("knows") and not case.drift:
+                continue
+            alarms = run(case)
+            for group in (case.group, "abrupt and gradual") if case.drift else (case.group,):
+                scores[f"errors {group}"][name].add(alarms, case.drift, len(case.stream), 4_000)
     return {g: {name: s.shown() for name, s in by.items()} for g, by in scores.items()}
 
 

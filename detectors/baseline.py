@@ -76,7 +76,7 @@ class ErrorReference(Struct, kw_only=True):
     deff: float
     task: str
     quality: dict[str, float] = {}
-    """`cut`: errors above it are wrong; `quiet`: design effect at which the reference raises no alarm."""
+    """`cut`: errors above it are wrong."""
     metrics: dict[str, list[float]] = {}
     """metric -> [mean, standard deviation, windows] over windows of the reference."""
     by_bin: list[float] = []

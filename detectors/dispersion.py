@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 MARGIN = 1.3
+UNKNOWN = 3.0
 LEVELS = 11
 
 
@@ -84,3 +85,28 @@ def rate_effects(hits: np.ndarray, rows: np.ndarray, default: np.ndarray) -> np.
     pair = np.stack([hits, rows - hits], axis=1)
     usual = np.stack([rows * p, rows * (1 - p)], axis=1)
     return design_effects(pair, usual, float(rows.mean()))[0]
+
+
+def flag_effect(hits: np.ndarray) -> float:
+    """Design effect of one series of 0 and 1 in event-time order: the largest over window lengths, with its margin.
+
+    Windows of 2 to an eighth of the rows overlap, so that runs of a few rows are seen in few rows. What is within one
+    standard error of chance counts as none, what is beyond three in full. Fewer than five hits cannot say: 3.
+    """
+    rows, total = len(hits), float(hits.sum())
+    least = UNKNOWN if total < 5 else 1.0
+    if total in (0.0, float(rows)):
+        return least
+    p, sums = total / rows, np.concatenate([[0.0], np.cumsum(hits)])
+    largest, before, length = least, 1.0, 2
+    while 8 * length <= rows:
+        seen = sums[length:] - sums[:-length]
+        ratio = float(((seen - length * p) ** 2).mean() / (length * p * (1 - p)) / (1 - length / rows))
+        spread = 4 * length / (3 * rows)
+        rare = (1.0 if p < 0.1 else 0.3) / (rows * p * (1 - p))
+        certain = float(np.clip(((ratio - 1) / np.sqrt(spread + rare) - 1) / 2, 0, 1))
+        # Beyond the longest window what is still to come is as much as came last: correlations that die out.
+        whole = ratio if 16 * length <= rows else max(ratio, 2 * ratio - before)
+        largest = max(largest, 1 + certain * (whole * (1 + np.sqrt(spread + ratio / total)) * MARGIN - 1))
+        before, length = ratio, 2 * length
+    return float(largest)

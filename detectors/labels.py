@@ -11,12 +11,14 @@ from core.findings import Detection, Summary
 from detectors import base
 from detectors.baseline import ErrorReference
 from detectors.bins import truth_of
-from detectors.dispersion import MARGIN
+from detectors.dispersion import flag_effect
 from detectors.options import Options
 from detectors.performance import Low, Marks, metrics
 from detectors.served import Served
 
 MARKED = 20.0
+LONGEST = 8
+"""Times `error_rows` after which errors become the reference, however dependent they are."""
 
 TRUE = frozenset({"true", "1", "1.0", "yes", "t"})
 
@@ -61,40 +63,10 @@ def learn_errors(errors: np.ndarray, task: str) -> ErrorReference:
     """The reference of the error from errors in event-time order (at least 50)."""
     errors = errors[np.isfinite(errors)]
     hits = (errors > cut_of(task, errors)).astype(float)
-    deff = error_deff(hits)
     return ErrorReference(
-        rows=len(errors), mean=float(errors.mean()), std=float(errors.std()), deff=deff, task=task,
-        quality={"cut": cut_of(task, errors), "quiet": quiet_deff(hits, deff)},
+        rows=len(errors), mean=float(errors.mean()), std=float(errors.std()), deff=flag_effect(hits), task=task,
+        quality={"cut": cut_of(task, errors)},
     )  # fmt: skip
-
-
-def error_deff(hits: np.ndarray) -> float:
-    """Design effect of 0/1 errors: the largest over window lengths, 1 where it cannot be told from chance."""
-    blocks = hits[: len(hits) // 25 * 25].reshape(-1, 25).sum(axis=1)
-    p = hits.mean()
-    largest = 1.0
-    for k in range(8):
-        length = 1 << k
-        count = len(blocks) // length
-        if count < 8 or p <= 0 or p >= 1:
-            break
-        sums = blocks[: count * length].reshape(count, length).sum(axis=1)
-        ratio = float(((sums - 25 * length * p) ** 2).mean() / (25 * length * p * (1 - p)) / (1 - 1 / count))
-        if ratio > 1 + 2 * np.sqrt(2 / count):
-            largest = max(largest, MARGIN * ratio)
-    return largest
-
-
-def quiet_deff(hits: np.ndarray, deff: float) -> float:
-    """`deff`, raised until the reference's own errors would not raise half the evidence of an alarm."""
-    from detectors.e_detector_error import ErrorEDetector
-
-    for _ in range(30):
-        learned = base.Learned(counts=np.zeros(0), values=hits, deff=np.array([deff]), worth=len(hits) / deff)
-        if ErrorEDetector(learned, arl=1e3).update(hits) is None:
-            break
-        deff *= 1.3
-    return deff
 
 
 def cut_of(task: str, errors: np.ndarray) -> float:
@@ -154,8 +126,7 @@ class ErrorWatch:
         numbers = np.array([r.mean - r.std, r.mean + r.std])
         for name in self.options.watches("error"):
             values = share if name == "e_detector_error" or r.task != "regression" else numbers
-            deff = r.quality.get("quiet", r.deff) if name == "e_detector_error" else r.deff
-            learned = base.Learned(counts=np.zeros(0), values=values, deff=np.array([deff]), worth=worth)
+            learned = base.Learned(counts=np.zeros(0), values=values, deff=np.array([r.deff]), worth=worth)
             self.detectors[name] = base.load(name)(learned, self.options.arl_blocks)
 
     def when(self, row: int) -> float:
@@ -177,11 +148,7 @@ class ErrorWatch:
         self.window_start = float(at.min()) if not self.window_end else min(self.window_start, float(at.min()))
         self.window_end = max(self.window_end, float(at.max()))
         if self.reference is None:
-            self.learning += errors.tolist()
-            if len(self.learning) >= self.options.error_rows:
-                self.reference = learn_errors(np.array(self.learning), self.task)
-                self.learning = []
-                self._arm()
+            self._learn(errors)
             return [], 0
         found = []
         for name, detector in self.detectors.items():
@@ -200,6 +167,18 @@ class ErrorWatch:
             self.patience = int(max(self.options.calm_rows, 20 * self.reference.deff, seen))
             return found[:1], 0
         return [], self._calm(errors)
+
+    def _learn(self, errors: np.ndarray) -> None:
+        """Errors become the reference once they are worth enough: dependent or rare ones say less, so it takes more."""
+        before, least = len(self.learning) // self.options.error_rows, self.options.error_rows
+        self.learning += errors.tolist()
+        have = len(self.learning) // least
+        if have == before:
+            return
+        made = learn_errors(np.array(self.learning), self.task)
+        if have >= LONGEST or made.rows / made.deff >= least / 2:
+            self.reference, self.learning = made, []
+            self._arm()
 
     def _note(self, at: np.ndarray) -> None:
         for value in at.tolist():
