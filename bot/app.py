@@ -38,6 +38,7 @@ from core.ports import (
     LanguageModel,
     Nonces,
     Planner,
+    Rebaselines,
     Runbooks,
     Silences,
     Telemetry,
@@ -71,6 +72,7 @@ class Converse:
     def __init__(
         self, *, access: Access, policy: Policy, log: IncidentLog, incidents: Incidents, telemetry: Telemetry,
         changes: Changes, cards: Cards, nonces: Nonces, silences: Silences, flags: Flags,
+        rebaselines: Rebaselines,
         lineage: Callable[[str], Any],
         runbooks: Runbooks | None = None, planner: Planner | None = None, charts: Charts | None = None,
         llm: LanguageModel | None = None, embed: Embed | None = None,
@@ -86,7 +88,7 @@ class Converse:
         self.channel = channel or (lambda i: policy.channel(i.severity, policy.rules(i.tenant, i.model).owner))
         self.desk = Desk(
             policy=policy, log=log, incidents=incidents, telemetry=telemetry, changes=changes, cards=cards,
-            nonces=nonces, silences=silences, flags=flags, lineage=lineage,
+            nonces=nonces, silences=silences, flags=flags, rebaselines=rebaselines, lineage=lineage,
             runbooks=runbooks, planner=planner, charts=charts, llm=llm, embed=embed, forecast=forecast,
             open_ticket=open_ticket, page=page, on_feedback=on_feedback, backlog=backlog, now=now,
         )  # fmt: skip

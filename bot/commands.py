@@ -33,7 +33,7 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {}
-_MODULES = ("look", "telemetry", "around", "lineage", "tell", "shift")
+_MODULES = ("look", "telemetry", "around", "lineage", "tell", "rebaseline", "shift")
 
 
 def command(usage: str, help: str, *, writes: bool = False, examples: tuple[str, ...] = ()) -> Callable[[Run], Run]:

@@ -28,6 +28,7 @@ from core.ports import (
     LineageView,
     Nonces,
     Planner,
+    Rebaselines,
     Runbooks,
     Silences,
     Telemetry,
@@ -56,6 +57,7 @@ class Desk:
     nonces: Nonces
     silences: Silences
     flags: Flags
+    rebaselines: Rebaselines
     lineage: Callable[[str], Any]
     """tenant -> LineageView (or an awaitable of one, or None)."""
     runbooks: Runbooks | None = None

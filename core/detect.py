@@ -19,12 +19,17 @@ from msgspec import Struct
 
 from core.event_time import EventTime, Times
 from core.events import Detected, InferenceServed, LabelArrived, WindowClosed
-from core.ports import Baseline, Bus, Flags, Snapshots, Telemetry
+from core.ports import Baseline, Bus, Flags, Rebaseline, Snapshots, Telemetry
 
 log = logging.getLogger("middlewatch.detect")
 
 PARTITIONS = 8
 """Into so many parts the server divides models, by a hash of tenant and model: at most so many processes share them."""
+
+
+NOTE = "note:"
+"""Flag `note:<tenant>/<model>`: the last thing operators want to know of it, {"at", "text"}."""
+NOTE_SECONDS = 7 * 86_400.0
 
 
 class Columns(Struct, frozen=True):
@@ -52,6 +57,8 @@ class Watcher(Protocol):
         """Event time of the newest row that was believed, 0 when there is none."""
         ...
 
+    def rebaseline(self, approved: Rebaseline, exported: bytes) -> Said: ...
+
     def snapshot(self, *, whole: bool = False) -> dict[str, bytes]:
         """State by model of those that changed since the last one; or of all."""
         ...
@@ -76,11 +83,14 @@ class Said(Struct, kw_only=True):
     windows: list[WindowClosed] = []
     detected: list[Detected] = []
     baselines: list[Baseline] = []
+    facts: list[Any] = []
+    """What operators want to know that is no detection, each with `tenant`, `model`, `detail`."""
 
     def add(self, other: Said) -> None:
         self.windows += other.windows
         self.detected += other.detected
         self.baselines += other.baselines
+        self.facts += other.facts
 
 
 class Position(Struct, kw_only=True):
@@ -189,6 +199,13 @@ class Detect:
             await self.say(self.watcher.on_tick(lambda tenant, model: reached(tenant, model, elapsed)))
             self._whole = True
 
+    async def rebaseline(self, approved: Rebaseline, exported: bytes) -> None:
+        """What a person approved as usual counts from now on."""
+        async with self.turn:
+            self._whole = False
+            await self.say(self.watcher.rebaseline(approved, exported))
+            self._whole = True
+
     async def say(self, said: Said) -> None:
         """Publish baselines, windows, then detections. Raises Unavailable while the bus is away: the watcher is then
         ahead of what was said, so the caller must `restore` and read again."""
@@ -198,6 +215,10 @@ class Detect:
             await self.bus.publish_all(said.windows)
         for detected in said.detected:
             await self.bus.publish(detected)
+        for fact in said.facts:
+            log.warning("%s/%s: %s", fact.tenant, fact.model, fact.detail)
+            note = msgspec.json.encode({"at": self.now(), "text": fact.detail})
+            await self.flags.set_flag(f"{NOTE}{fact.tenant}/{fact.model}", note, ttl=NOTE_SECONDS)
 
     async def checkpoint(self) -> dict[str, int]:
         """Store what changed since the last snapshot; the sequences that may now be acknowledged (none while a batch

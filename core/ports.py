@@ -174,6 +174,35 @@ class Silences(Protocol):
     async def end_silence(self, silence_id: str) -> None: ...
 
 
+class Rebaseline(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person approved as usual from now on: a version's own next rows, or a baseline they brought."""
+
+    id: str
+    tenant: str
+    model: str
+    version: str
+    at: float
+    """Wall clock, epoch seconds."""
+    by: str
+    reason: str
+    file: str = ""
+    """Name of the file the baseline came from; empty: it is learnt from the version's next rows."""
+
+
+class Rebaselines(Protocol):
+    """The latest approval for each version of each model."""
+
+    async def put_rebaseline(self, approved: Rebaseline, baseline: bytes = b"") -> None: ...
+
+    async def rebaselines(self) -> list[Rebaseline]:
+        """Oldest first."""
+        ...
+
+    async def brought(self, approved: Rebaseline) -> bytes:
+        """The baseline that came with it; empty when none did."""
+        ...
+
+
 class Snapshots(Protocol):
     """State in named pieces, kept by one writer at a time: whoever claimed it last."""
 
@@ -183,6 +212,10 @@ class Snapshots(Protocol):
 
     async def load(self, name: str) -> dict[str, bytes]:
         """All pieces; empty when nothing was ever stored."""
+        ...
+
+    async def piece(self, name: str, piece: str) -> bytes | None:
+        """One of them."""
         ...
 
     async def store(self, name: str, epoch: int, pieces: Mapping[str, bytes]) -> None:

@@ -27,6 +27,8 @@ AGAIN = "investigate again"
 STOPPED = "stopped the investigation"
 """The timeline entry with which a person ends a running one; its result no longer counts."""
 JOINED = "joined by alert"
+REBASELINED = "approved a new baseline"
+"""So begins the entry of an incident whose drift a person took as the new normal."""
 CALM = "calm again:"
 
 
@@ -85,6 +87,8 @@ class Triage:
             what = f"{CALM} {alert.fingerprint}"  # another trouble of this incident still lasts
             return mark(incident, now=self.now(), actor="investigate", what=what)
         text = f"Recovered by itself: {alert.rows} rows of calm, no action taken"
+        if any(e.what.startswith(REBASELINED) for e in incident.timeline):
+            text = "Usual from now on: a new baseline was approved, no action taken"
         return advance(
             incident, "resolved", writer="investigate", now=self.now(), actor="investigate", what=text,
             outcome=Outcome(verdict="recovered_by_itself", text=text, rows=alert.rows),

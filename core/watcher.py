@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from core.detect import Columns, Said
 from core.events import Detected, InferenceServed, LabelArrived, content_id
 from core.findings import Calm, Detection
+from core.ports import Rebaseline
 
 Key = tuple[str, str, str]
 """tenant, model, version"""
@@ -15,7 +16,7 @@ Key = tuple[str, str, str]
 
 class Monitor(Protocol):
     """What the detectors room gives: all models of one partition. Its answers carry `detections`, `calms`, `windows`,
-    `baselines`."""
+    `baselines`, `facts`."""
 
     def on_inference(self, tenant: str, model: str, events: Sequence[InferenceServed]) -> Any: ...
 
@@ -26,6 +27,8 @@ class Monitor(Protocol):
     def on_tick(self, at: float | Callable[[str, str], float]) -> Any: ...
 
     def newest(self, tenant: str, model: str) -> float: ...
+
+    def rebaseline(self, tenant: str, model: str, version: str, approved: str, exported: bytes = b"") -> Any: ...
 
     def pieces(self, *, whole: bool = False) -> dict[str, bytes]: ...
 
@@ -54,6 +57,10 @@ class Watcher:
     def newest(self, tenant: str, model: str) -> float:
         return self.monitor.newest(tenant, model)
 
+    def rebaseline(self, approved: Rebaseline, exported: bytes) -> Said:
+        reaction = self.monitor.rebaseline(approved.tenant, approved.model, approved.version, approved.id, exported)
+        return _said(reaction, cause=approved.id)
+
     def snapshot(self, *, whole: bool = False) -> dict[str, bytes]:
         return self.monitor.pieces(whole=whole)
 
@@ -70,7 +77,7 @@ def _said(reaction: Any, cause: str) -> Said:
         over = Calm(kind=calm.kind, at=calm.at, rows=calm.rows, signals=list(calm.signals))
         found.setdefault(key, ([], []))[1].append(over)
     detected = [_detected(key, detections, calms, cause) for key, (detections, calms) in found.items()]
-    return Said(windows=reaction.windows, detected=detected, baselines=reaction.baselines)
+    return Said(windows=reaction.windows, detected=detected, baselines=reaction.baselines, facts=reaction.facts)
 
 
 def _detected(key: Key, detections: list[Detection], calms: list[Calm], cause: str) -> Detected:

@@ -136,6 +136,13 @@ class Reference(Struct, kw_only=True):
         return msgspec.structs.replace(self, version=version)
 
 
+class Approved(Struct, frozen=True):
+    """A person's word on one version: this reference, or (None) one learnt from its next rows."""
+
+    id: str
+    reference: Reference | None = None
+
+
 def encode(reference: Reference) -> bytes:
     """The reference as bytes that `decode` reads on any machine (MessagePack)."""
     return msgspec.msgpack.encode(reference, enc_hook=array.tolist)

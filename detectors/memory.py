@@ -152,11 +152,22 @@ def thaw_model(monitor: Monitor, state: dict[str, Any], known: dict[str, bytes])
         model.versions[version.name] = version
 
 
+def references(data: bytes) -> list[tuple[str, Reference, bool]]:
+    """(version, its reference, whether it serves now) of one model's state. Raises ValueError as `thaw`."""
+    form, (state,) = msgspec.msgpack.decode(data)
+    if form != FORMAT:
+        raise ValueError(f"snapshot of format {form}, this release reads {FORMAT}")
+    found = [(one["name"], one["reference"]) for one in state["versions"] if one["reference"] is not None]
+    serving = state["counts"][1]
+    return [(name, baseline.decode(state["references"][key]), name == serving) for name, key in found]
+
+
 def freeze_version(version: Version) -> dict[str, Any]:
     return {
         "name": version.name, "pending": msgspec.to_builtins(version.pending),
         "parts": [rows_out(part) for part in version.parts],
         "counts": [version.first_at, version.last_at, version.rows, version.away], "flow": version.flow,
+        "approved": version.approved,
         "reference": version.reference.id if version.reference else None,
         "watch": None if version.watch is None else freeze_watch(version.watch),
         "segments": None if version.segments is None else freeze_segments(version.segments),
@@ -171,7 +182,7 @@ def thaw_version(model: Model, state: dict[str, Any], references: dict[str, Refe
     version.parts = [rows_in(part) for part in state["parts"]]
     version.first_at, version.last_at, version.rows, version.away = state["counts"]
     version.reference = references.get(state["reference"])
-    version.flow = state["flow"]
+    version.flow, version.approved = state["flow"], state.get("approved", "")
     if state["watch"] is not None:
         version.watch = Watch(model.compiled[state["watch"]["reference"]], model.options)
         thaw_watch(version.watch, state["watch"])

@@ -14,7 +14,7 @@ from core.errors import MiddlewatchError
 from core.events import InferenceServed, iso
 from detectors import failures, first_window, flow, silence
 from detectors import labels as joining
-from detectors.baseline import ErrorReference, Reference
+from detectors.baseline import Approved, ErrorReference, Reference
 from detectors.clock import Clock
 from detectors.compiled import Compiled
 from detectors.ids import keys
@@ -45,6 +45,8 @@ class Version:
         self.parts: list[Rows] = []
         self.errors: joining.ErrorWatch | None = None
         self.failures: joining.ErrorWatch | None = None
+        self.approved = ""
+        """Id of the approval by which it left the baseline it would have had; empty for none."""
         self.first_at = self.last_at = 0.0
         self.rows = 0
         self.away = 0
@@ -56,8 +58,13 @@ class Version:
 class Model:
     """All that is known of one model of one tenant."""
 
-    def __init__(self, tenant: str, model: str, options: Options, find: Find, room: Callable[[], int] | None = None):
+    def __init__(
+        self, tenant: str, model: str, options: Options, find: Find, room: Callable[[], int] | None = None,
+        approved: dict[str, Approved] | None = None,
+    ):  # fmt: skip
+        """`approved`: what people said of its versions, shared with whoever hears them."""
         self.tenant, self.model, self.options, self.find = tenant, model, options, find
+        self.approved = approved if approved is not None else {}
         self.versions: dict[str, Version] = {}
         self.reference: Reference | None = None
         self.compiled: dict[str, Compiled] = {}
@@ -186,7 +193,11 @@ class Model:
 
     def _baseline(self, version: Version, reaction: Reaction) -> None:
         """The version's own baseline when there is one, else the model's; none yet when it shall learn its own."""
-        reference = self._found(version.name, reaction) or (None if self.anew(version) else self.reference)
+        told = self.approved.get(version.name)
+        if told is not None:
+            version.approved, reference = told.id, told.reference
+        else:
+            reference = self._found(version.name, reaction) or (None if self.anew(version) else self.reference)
         if reference is None:
             return
         self.reference = self.reference or reference
@@ -194,7 +205,8 @@ class Model:
 
     def anew(self, version: Version) -> bool:
         """Whether the version learns its own baseline, and has not yet."""
-        return version.reference is None and not {version.name, "*"}.isdisjoint(self.options.rebaseline)
+        asked = version.approved or not {version.name, "*"}.isdisjoint(self.options.rebaseline)
+        return version.reference is None and bool(asked)
 
     def _found(self, name: str, reaction: Reaction) -> Reference | None:
         from detectors import baseline, from_file
@@ -239,18 +251,6 @@ class Model:
         before = self.versions.get(self.serving)
         if before is not None and before is not version and before.watch is not None:
             version.watch.follow(before.watch, at)
-
-    def relearn(self, name: str) -> None:
-        """Learn this version's baseline anew from its next rows: after a change that people approved."""
-        version = self.versions.get(name)
-        if version is None:
-            return
-        self.changed = True
-        version.reference = version.watch = version.segments = None
-        version.errors = None
-        self.learning, self.learning_rows, self.restless = [], 0, 0
-        if self.serving == name:
-            self.reference = None
 
     # ---- watching
 
@@ -307,8 +307,8 @@ class Model:
         for other in self.versions.values():
             if other is serving or other.away < self.options.calm_rows:
                 continue
-            kinds = self._open(other)
-            if not kinds or kinds & self._open(serving):
+            kinds = self.open_kinds(other)
+            if not kinds or kinds & self.open_kinds(serving):
                 continue
             for kind in sorted(kinds):
                 reaction.calms.append(
@@ -316,7 +316,8 @@ class Model:
                 )
             self._close_all(other)
 
-    def _open(self, version: Version) -> set[str]:
+    def open_kinds(self, version: Version) -> set[str]:
+        """Kinds of the version's troubles that last."""
         from detectors.compiled import KINDS
 
         open_now = version.watch.troubles.values() if version.watch else ()

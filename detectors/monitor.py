@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from core.events import InferenceServed, LabelArrived
-from detectors import join
+from detectors import anew, join
+from detectors.baseline import Approved, Unfit, decode
 from detectors.model import Find, Model
 from detectors.options import Options, options_of
 from detectors.reaction import Fact, Key, Reaction
@@ -40,6 +41,7 @@ class Monitor:
         self.policy, self.baselines, self.rules, self.share = policy, baselines, rules, share
         self.defaults: Options = options_of(policy or {})
         self.models: dict[tuple[str, str], Model] = {}
+        self.approved: dict[tuple[str, str], dict[str, Approved]] = {}
 
     def model(self, tenant: str, model: str) -> Model:
         """The model's watch, begun when it is first named."""
@@ -48,8 +50,9 @@ class Monitor:
             rules = self.rules(tenant, model)
             options = options_of(self.policy or {}, rules) if rules else self.defaults
             found = self.models[(tenant, model)] = Model(
-                tenant, model, options, self.baselines, lambda: self._room(options)
-            )
+                tenant, model, options, self.baselines, lambda: self._room(options),
+                self.approved.setdefault((tenant, model), {}),
+            )  # fmt: skip
         return found
 
     def _room(self, options: Options) -> int:
@@ -108,9 +111,20 @@ class Monitor:
         found = self.models.get((tenant, model))
         return found.clock.watermark if found is not None else 0.0
 
-    def relearn(self, tenant: str, model: str, version: str) -> None:
-        """Take the next rows of this version as its baseline: after a change that people approved."""
-        self.model(tenant, model).relearn(version)
+    def rebaseline(self, tenant: str, model: str, version: str, approved: str, exported: bytes = b"") -> Reaction:
+        """From approval `approved` on hold `version` against the `exported` baseline, or, without one, against what is
+        learnt from its next rows. A version that follows this approval already, as after a restart, goes on as it is;
+        one that has not come yet follows it when it comes."""
+        reaction = Reaction()
+        try:
+            reference = decode(exported).renamed(version) if exported else None
+        except Unfit as error:
+            reaction.facts.append(Fact(name="baseline_refused", tenant=tenant, model=model, detail=str(error)))
+            return reaction
+        told = self.approved.setdefault((tenant, model), {})[version] = Approved(approved, reference)
+        if (tenant, model) in self.models:
+            anew.follow(self.models[tenant, model], version, told, reaction)
+        return reaction
 
     def health(self) -> dict[str, int]:
         """Counts over all models: rows, late, wild, duplicates, labels, unknown_labels."""

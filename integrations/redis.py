@@ -1,8 +1,8 @@
 """The views, in Redis (or Valkey). The only home of `redis`.
 
 `async with RedisViews(url) as views:` gives `views.incidents`, `.telemetry`, `.changes`, `.lineage`, `.nonces`,
-`.cards`, `.silences`, `.flags`, `.snapshots`: the ports of `core.ports` of the same names. One server (or a primary
-with replicas); a sharded cluster is not supported, because one change touches several keys at once.
+`.cards`, `.silences`, `.rebaselines`, `.flags`, `.snapshots`: the ports of `core.ports` of the same names. One server
+(or a primary with replicas); a sharded cluster is not supported, because one change touches several keys at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from core.errors import MiddlewatchError, Unavailable
 from core.settings import Secret
 from integrations.view_of_incidents import IncidentView
-from integrations.view_of_people import CardView, FlagView, NonceView, SilenceView
+from integrations.view_of_people import CardView, FlagView, NonceView, RebaselineView, SilenceView
 from integrations.view_of_snapshots import SnapshotView
 from integrations.view_of_telemetry import ChangeView, LineageView, TelemetryView
 
@@ -134,6 +134,7 @@ class RedisViews:
         self.nonces = NonceView(self.store, PREFIX)
         self.cards = CardView(self.store, PREFIX)
         self.silences = SilenceView(self.store, PREFIX)
+        self.rebaselines = RebaselineView(self.store, PREFIX)
         self.flags = FlagView(self.store, PREFIX)
         self.snapshots = SnapshotView(self.store, PREFIX)
 
@@ -147,8 +148,8 @@ class RedisViews:
     async def clear(self) -> int:
         """Delete what the streams can give back (incidents, windows, changes); how many keys.
 
-        What only Redis knows stays: baselines, lineage, cards, nonces, silences, flags. Raises MiddlewatchError while a
-        revision is not in the audit log yet, for it would be lost.
+        What only Redis knows stays: baselines and their approvals, lineage, cards, nonces, silences, flags. Raises
+        MiddlewatchError while a revision is not in the audit log yet, for it would be lost.
         """
         if waiting := await self.incidents.unpublished():
             raise MiddlewatchError(

@@ -1,4 +1,4 @@
-"""What people's clicks rest on: single-use nonces, the notification log, silences, flags."""
+"""What people's clicks rest on: single-use nonces, the notification log, silences, flags, approved baselines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from core.ports import Silence
+from core.ports import Rebaseline, Silence
 
 if TYPE_CHECKING:
     from integrations.redis import Store
@@ -100,6 +100,31 @@ class SilenceView:
         await self._store.do("HDEL", self._key, silence_id)
 
 
+class RebaselineView:
+    """`core.ports.Rebaselines`. A baseline lies beside its approval, so that looking for news costs little."""
+
+    def __init__(self, store: Store, prefix: str):
+        self._store, self._key, self._data = store, f"{prefix}rebaselines", f"{prefix}rebaselines:data"
+
+    async def put_rebaseline(self, approved: Rebaseline, baseline: bytes = b"") -> None:
+        name = _version(approved)
+        if baseline:  # first: whoever reads the approval must find it
+            await self._store.do("HSET", self._data, f"{name}/{approved.id}", baseline)
+        before = await self._store.do("HGET", self._key, name)
+        await self._store.do("HSET", self._key, name, msgspec.json.encode(approved))
+        if before:
+            old = msgspec.json.decode(before, type=Rebaseline)
+            if old.id != approved.id:
+                await self._store.do("HDEL", self._data, f"{name}/{old.id}")
+
+    async def rebaselines(self) -> list[Rebaseline]:
+        rows = [msgspec.json.decode(row, type=Rebaseline) for row in await self._store.do("HVALS", self._key)]
+        return sorted(rows, key=lambda row: (row.at, row.id))
+
+    async def brought(self, approved: Rebaseline) -> bytes:
+        return bytes(await self._store.do("HGET", self._data, f"{_version(approved)}/{approved.id}") or b"")
+
+
 class FlagView:
     """`core.ports.Flags`."""
 
@@ -128,6 +153,10 @@ class FlagView:
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}flag:{name}"
+
+
+def _version(approved: Rebaseline) -> str:
+    return f"{approved.tenant}/{approved.model}/{approved.version}"
 
 
 def _milliseconds(ttl: float) -> int:

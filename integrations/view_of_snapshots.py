@@ -34,6 +34,10 @@ class SnapshotView:
         pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
         return {piece.decode(): bytes(data) for piece, data in pairs}
 
+    async def piece(self, name: str, piece: str) -> bytes | None:
+        found: bytes | None = await self._store.do("HGET", self._key(name), piece)
+        return found
+
     async def store(self, name: str, epoch: int, pieces: Mapping[str, bytes]) -> None:
         arguments = [part for piece, data in pieces.items() for part in (piece, data)]
         keys = [self._key(name), self._epoch(name)]

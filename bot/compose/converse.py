@@ -28,7 +28,8 @@ async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work
     converse = Converse(
         access=await slack_access(house.settings), policy=policy, log=house.log, incidents=views.incidents,
         telemetry=views.telemetry, changes=views.changes, cards=views.cards, nonces=views.nonces,
-        silences=views.silences, flags=views.flags, lineage=house.lineage.of,
+        silences=views.silences, flags=views.flags, rebaselines=views.rebaselines,
+        lineage=house.lineage.of,
         runbooks=shelf, planner=Plans(views.telemetry, policy), llm=model(house.settings),
         embed=lambda texts: asyncio.to_thread(house.shared["embedder"].encode, texts),
         forecast=lambda tenant, name: outlook_of(house, tenant, name),

@@ -21,6 +21,7 @@ from core.alerts import Alerts
 from core.detect import PARTITIONS, Columns, Detect
 from core.errors import Conflict, PolicyError, Unavailable
 from core.policy import DEFAULT, Policy, line_of
+from core.ports import Rebaselines
 from core.settings import Settings
 from core.tasks import together
 from core.watcher import Watcher
@@ -138,7 +139,10 @@ class Detecting:
         served, labels = feeds
         try:
             await served.open()  # the partition is ours with this, or Taken
+            approved = self.house.views.rebaselines
+            heard = await _rebaselined(detect, approved, frozenset())  # before any event of a version it speaks of
             await together(
+                _approvals(detect, approved, heard),
                 _reading(detect, served),
                 _reading(detect, labels, after=served),
                 _checkpoints(detect, feeds, self.at_work),
@@ -150,6 +154,25 @@ class Detecting:
             self.at_work.pop(claim.partition, None)
             for feed in feeds:
                 await feed.close()
+
+
+async def _approvals(detect: Detect, approved: Rebaselines, heard: frozenset[str]) -> None:
+    """Follow what people approve as a baseline while this runs."""
+    while True:
+        await asyncio.sleep(SNAPSHOT_SECONDS)
+        try:
+            heard = await _rebaselined(detect, approved, heard)
+        except Unavailable as away:
+            log.warning("approved baselines as last known: %s", away)
+
+
+async def _rebaselined(detect: Detect, approved: Rebaselines, heard: frozenset[str]) -> frozenset[str]:
+    """Hand over the approvals that are not among those `heard`; those that are now."""
+    every = await approved.rebaselines()
+    for one in every:
+        if one.id not in heard:
+            await detect.rebaseline(one, await approved.brought(one))
+    return frozenset(one.id for one in every)
 
 
 async def _reading(detect: Detect, feed: Any, after: Any = None) -> None:

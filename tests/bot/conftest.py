@@ -64,7 +64,7 @@ def converse_for(workspace: Any, views: Views, clock: Clock, **more: Any) -> Con
     given = {
         "access": Access(BOT_TOKEN, APP_TOKEN, workspace.api_url), "policy": x.policy(), "log": views.log(),
         "incidents": views, "telemetry": views, "changes": views, "cards": views, "nonces": views, "silences": views,
-        "flags": views, "lineage": lambda tenant: Graph(), "runbooks": Shelf(),
+        "rebaselines": views, "flags": views, "lineage": lambda tenant: Graph(), "runbooks": Shelf(),
         "now": clock, "coalesce": 0.3,
     }  # fmt: skip
     return Converse(**(given | more))

@@ -13,7 +13,7 @@ from core.errors import Conflict
 from core.findings import Hypothesis, RunbookCitation
 from core.incident_log import IncidentLog
 from core.incidents import Incident, IncidentChanged
-from core.ports import Baseline, Passage, Silence
+from core.ports import Baseline, Passage, Rebaseline, Silence
 from tests.bot import examples as x
 
 
@@ -29,6 +29,7 @@ class Views:
         self.keys: set[str] = set()
         self.nonces_: dict[str, tuple[float, dict[str, Any]]] = {}
         self.silences_: list[Silence] = []
+        self.rebaselines_: dict[tuple[str, str, str], Rebaseline] = {}
         self.flags_: dict[str, bytes] = {}
         self.counts: dict[str, int] = {}
         self.windows_ = x.windows()
@@ -97,6 +98,13 @@ class Views:
 
     async def put_silence(self, silence: Silence) -> None:
         self.silences_.append(silence)
+
+    async def put_rebaseline(self, approved: Rebaseline, baseline: bytes = b"") -> None:
+        assert not baseline, "chat brings no files"
+        self.rebaselines_[approved.tenant, approved.model, approved.version] = approved
+
+    async def rebaselines(self) -> list[Rebaseline]:
+        return list(self.rebaselines_.values())
 
     async def silences(self, now: float) -> list[Silence]:
         return [s for s in self.silences_ if s.until > now]

@@ -273,6 +273,31 @@ async def test_freeze_stops_approvals(story):
     assert story.views.rows["inc_1f0c"].state == "diagnosed"
 
 
+async def test_an_approver_takes_a_version_as_usual(story):
+    """A responder is refused; an approver's word is kept with its reason, for the audit log too; not while frozen."""
+    await story.show(x.diagnosed())
+    ana, ben = story.people.as_user("ana"), story.people.as_user("ben")
+    await ben.command("ml-oncall", "/mw rebaseline flight-delay 2 looks fine")
+    await ben.wait_for_message("needs the role approver", channel="ml-oncall")
+    await ana.command("ml-oncall", "/mw rebaseline flight-delay 2")
+    await ana.wait_for_message("Say the model, the version and why", channel="ml-oncall")
+    await ana.command("ml-oncall", "/mw rebaseline flight-delai version 2 new weather source")
+    await ana.wait_for_message("moved on purpose; its next rows become its baseline", channel="ml-oncall")
+    [kept] = story.views.rebaselines_.values()
+    assert (kept.tenant, kept.model, kept.version, kept.by) == ("acme", "flight-delay", "2", "T0LOCAL/U0ANA")
+    entry = story.views.rows["inc_1f0c"].timeline[-1]
+    assert (entry.what, entry.reason, entry.actor) == (
+        "approved a new baseline for flight-delay version 2", "new weather source", "T0LOCAL/U0ANA",
+    )  # fmt: skip
+    await ana.command("ml-oncall", "/mw rebaseline flight-delay 77 next week's release")
+    await ana.wait_for_message("it has not served yet", channel="ml-oncall")
+    await ana.command("ml-oncall", "/mw freeze something smells")
+    await ana.wait_for_message("Frozen by", channel="ml-oncall")
+    await ana.command("ml-oncall", "/mw rebaseline flight-delay 78 hurry")
+    await ana.wait_for_message("frozen, and so are approvals", channel="ml-oncall")
+    assert [version for _, _, version in story.views.rebaselines_] == ["2", "77"]
+
+
 async def test_home(story):
     """App Home shows what waits for me, open incidents, models and Middlewatch itself; a guest sees nothing."""
     await story.show(x.diagnosed(p=x.plan(created=story.clock())))

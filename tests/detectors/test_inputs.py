@@ -204,8 +204,7 @@ def test_a_version_can_be_given_a_baseline_of_its_own(known: bytes):
     monitor = Monitor({"baseline_rows": 600}, lambda *_: known)
     moved = table(400, 20, shift=5.0)
     assert detections(feed(monitor, events(moved)))
-    monitor.relearn("acme", "m", "1")
-    monitor.baselines = lambda *_: None
+    assert [c.kind for _, c in monitor.rebaseline("acme", "m", "1", "reb_1").calms] == ["data_drift"]
     again = feed(monitor, events(table(1_500, 21, shift=5.0), start=START + 24_000, first=400))
     assert [b.rows for r in again for b in r.baselines] == [600]
     assert detections(again) == []

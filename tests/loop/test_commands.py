@@ -18,6 +18,7 @@ import redis
 
 from bot.__main__ import main, parser
 from bot.cli import schema
+from bot.demo.model import MODEL
 from bot.workspace.people import text_of
 from tests.loop.town import Town
 
@@ -200,6 +201,35 @@ async def test_check_finds_the_town_in_order(town):
 
 
 @marked
+async def test_baselines_are_listed_shown_carried_out_and_brought_back(town, tmp_path):
+    """What each version is held against, as lines, as a picture, as a file; files that cannot be one are refused."""
+    assert re.search(r"acme/flight-delay +1 .* 4,000 rows", await said(town, "baseline", "list"))
+    shown = await said(town, "baseline", "show", "flight-delay", "--version", "1")
+    assert re.search(r"feature:temp +\d\d\.\d+ ± .*[▁▂▃▄▅▆▇█]{8}", shown)
+    assert json.loads(await said(town, "baseline", "show", "flight-delay", "--version", "1", "--json"))["rows"] == 4_000
+    assert "of version '9': there are those of" in await said(
+        town, "baseline", "show", "flight-delay", "--version", "9", status=2
+    )
+    file = tmp_path / "may.baseline"
+    assert "4,000 rows" in await said(town, "baseline", "export", "flight-delay", str(file))
+    assert file.stat().st_size > 1_000
+    other, small, bad = tmp_path / "other.csv", tmp_path / "small.csv", tmp_path / "bad.csv"
+    other.write_text("age,income\n" + "".join(f"{n % 50},{n % 7}\n" for n in range(500)))
+    small.write_text("temp\n" + "".join(f"{n % 50}\n" for n in range(50)))
+    bad.write_text("temp\n" + "".join(f"{n % 50}\n" if n < 300 else "7\n" for n in range(600)))
+    for wrong, why in (
+        (other, "is no baseline of acme/flight-delay: it knows age, income; the model sends"),
+        (small, "50 rows"), (bad, "temp never changes in the second half"), (tmp_path / "none.csv", "none.csv"),
+    ):  # fmt: skip
+        words = await said(town, "baseline", "import", "flight-delay", str(wrong), "--reason", "try", status=2)
+        assert why in words, words
+    assert "say why with --reason" in await said(town, "baseline", "import", "flight-delay", str(file), status=2)
+    await said(town, "baseline", "import", "flight-delay", str(file), "--version", "8", "--reason", "kept from May")
+    words = await said(town, "baseline", "list", "acme/flight-delay")
+    assert "may.baseline, by the command line: kept from May" in words
+
+
+@marked
 async def test_dead_tells_reasons_by_subject(town):
     """Nothing at first; after one bad event its reason, on its subject alone."""
     assert "0 dead letters" in await said(town, "dead")
@@ -252,4 +282,28 @@ async def test_rebuild_gives_back_what_redis_lost_and_the_story_goes_on(town):
     await town.state("resolved", timeout=90)
     await town.card("Confirmed")
     assert len(await town.cards()) == 1
+    assert "verified" in await said(town, "audit", "verify")
+
+
+@marked
+async def test_an_approved_version_is_followed_within_seconds_and_after_a_kill(town):
+    """Version 3 moved far, and is told; an approver takes it as usual: its incident ends, also for a new process."""
+    await town.serve(600, version="3", shift=6.0)
+    ana = town.people.as_user("ana")
+    await ana.wait_for_message(lambda m: MODEL in text_of(m) and "SEV" in text_of(m), channel="ml-oncall", timeout=60)
+    await town.until(lambda: any(i["state"] == "diagnosed" and i["id"] != town.seen.states[0][1]["id"]
+                                 for _, i in town.seen.states), "version 3 was not told")  # fmt: skip
+    await ana.command("ml-oncall", "/mw rebaseline flight-delay 3 the sensors were moved")
+    await ana.wait_for_message("moved on purpose", channel="ml-oncall", timeout=60)
+    ended = "Usual from now on: a new baseline was approved, no action taken"
+    await town.until(lambda: any(i["state"] == "resolved" and i["outcome"]["text"] == ended
+                                 for _, i in town.seen.states), "the incident did not end")  # fmt: skip
+    await town.kill("detect")
+    await town.start("detect")
+    incidents = {i["id"] for _, i in town.seen.states}
+    await town.serve(2_400, version="3", shift=6.0)
+    await town.status(events=town.sent)
+    assert re.search(r"flight-delay +3 *\* +2,\d\d\d rows", await said(town, "baseline", "list"))
+    assert "its own next rows, by " in await said(town, "baseline", "list")
+    assert {i["id"] for _, i in town.seen.states} == incidents
     assert "verified" in await said(town, "audit", "verify")
