@@ -116,9 +116,9 @@ async def test_free_text_by_words(question: str, meant: str):
 
 async def test_free_text_never_writes():
     """What would change something is only offered, however sure the understanding is."""
-    for question in ("mute flight-delay", "stop all actions", "acknowledge", "kill switch"):
+    for question in ("mute flight-delay", "stop all actions", "acknowledge", "kill switch", "learn the baseline again"):
         found = await understand(Desk(), question, x.first())
-        assert found.text.split()[:1] not in (["silence"], ["freeze"], ["ack"], ["thaw"])
+        assert found.text.split()[:1] not in (["silence"], ["freeze"], ["ack"], ["thaw"], ["rebaseline"])
 
 
 async def test_a_model_that_is_away_is_replaced_by_intent():

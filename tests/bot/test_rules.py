@@ -164,7 +164,7 @@ async def test_a_language_model_calls_a_command_that_reads():
         name = "model"
 
         async def choose(self, system, user, tools, *, timeout):
-            assert not {"silence", "ack", "freeze", "thaw"} & set(tools)
+            assert not {"silence", "ack", "freeze", "thaw", "rebaseline"} & set(tools)
             return "changes", Words(words="flight-delay")
 
     desk = SimpleNamespace(llm=Model())
