@@ -158,7 +158,7 @@ class ModelRules(_Section, frozen=True, kw_only=True):
     tier: str = ""
     importance: dict[str, float] = {}
     task: str = ""
-    """`binary`, `multiclass`, `regression`; guessed from scores and labels when empty."""
+    """`binary`, `multiclass`, `regression`, `ranking`; guessed from scores and labels when empty."""
     rebaseline: list[str] = []
     """Versions whose change you approve ("*": every one): each learns its baseline anew from its own first rows."""
     segments: list[str] = []

@@ -19,6 +19,7 @@ from core.findings import Detection
 from detectors import from_file
 from detectors.baseline import Reference, Unfit
 from detectors.options import Options, options_of
+from detectors.poison import poisoned
 from detectors.table import Table, read
 
 LEAST, USUAL, MOST = 200, 1_000, 200_000
@@ -129,6 +130,9 @@ def backtest(
     known, first = _reference(table, reference, data, model, chosen)
     if first and chosen.segments and not known.segments:
         notes.append(f"no value of {segment!r} has 500 rows in the reference: no segment is watched apart")
+    doubt = poisoned(table.take(slice(0, first)).rows) if first else ""
+    if doubt:
+        notes.append(f"the reference is doubtful: within the first {first:,} rows {doubt} (--reference)")
     run = Rerun(table.take(slice(first, None)), order[first:], known, chosen, model)
     run.go(progress)
     return Report(

@@ -91,16 +91,31 @@ def number_bins(values: np.ndarray) -> Bins:
 
 
 def category_bins(texts: Sequence[str | None]) -> Bins:
-    """Bins for the most frequent levels; a column in which nearly every value is new is an identifier."""
+    """Bins for the most frequent levels of texts in event-time order; identifiers have none."""
     counts = Counter(t for t in texts if t is not None)
     total = sum(counts.values())
-    if len(counts) > max(100, total // 2):
+    if len(counts) > max(100, total // 2) or (len(counts) >= FEW and never_again(texts)):
         return Bins(kind="identifier", levels=[OTHER])
     ranked = sorted(counts, key=lambda level: (-counts[level], level))
     top, rest = ranked[:MAX_LEVELS], ranked[MAX_LEVELS : MAX_LEVELS + MAX_KNOWN]
     if set(counts) <= {"true", "false"}:
         return Bins(kind="boolean", levels=["false", "true"])
     return Bins(kind="category", levels=[*top, OTHER], known=rest)
+
+
+def never_again(texts: Sequence[str | None]) -> bool:
+    """Whether levels come, perhaps in a run, and do not come back: ids of a session, a query, a batch, a day.
+
+    In each later quarter of the rows nine in ten have a level that no earlier quarter knows.
+    """
+    known: set[str | None] = set()
+    size = len(texts) // 4
+    for first in range(0, 4 * size, size or 1):
+        part = [t for t in texts[first : first + size] if t is not None]
+        if first and sum(t in known for t in part) > 0.1 * len(part):
+            return False
+        known.update(part)
+    return size > 0
 
 
 def text_of(value: Any) -> str | None:

@@ -73,20 +73,28 @@ class Clock:
         start = self.watermark or float(at[0])
         newest = np.maximum.accumulate(np.concatenate([[start], at]))
         keep = at >= newest[:-1] - self.lateness
-        for i in np.flatnonzero(at > newest[:-1] + JUMP):
+        leaps = np.flatnonzero(at > newest[:-1] + JUMP)
+        for i in leaps:
             if i + 1 < len(at) and at[i + 1] < at[i] - JUMP:
                 self.wild += 1
+                self._leapt(at, newest, leaps[leaps < i])
                 rest = self.admit_rows_after(at, int(i), newest, keep)
                 return rest
         back = np.flatnonzero(at < newest[:-1] - JUMP)
         if len(back) >= AGREE_BACK and (np.diff(back[:AGREE_BACK]) == 1).all():
             first = int(back[0])
+            self._leapt(at, newest, leaps[leaps < first])
             self.moves.append((float(newest[first]), float(at[first])))
             self.watermark = float(at[first])
             return np.concatenate([keep[:first], self.admit_rows(at[first:])])
+        self._leapt(at, newest, leaps)
         self.late += int((~keep).sum())
         self.watermark = float(newest[-1])
         return keep
+
+    def _leapt(self, at: np.ndarray, newest: np.ndarray, leaps: np.ndarray) -> None:
+        """Note the jumps ahead that were believed and are no pause of a quiet model."""
+        self.moves += [(float(newest[i]), float(at[i])) for i in leaps.tolist() if at[i] - newest[i] > SOON]
 
     def admit_rows_after(self, at: np.ndarray, wild: int, newest: np.ndarray, keep: np.ndarray) -> np.ndarray:
         """Go on behind a wild row as if it had not come."""

@@ -84,7 +84,7 @@ def learn_step(values: np.ndarray, at: np.ndarray, gap: list[float], block: int)
         freedom,
         BOUND * float(np.abs(usual).max()),
         0.0,
-        float(np.nanstd(values)),
+        float(np.std(values[np.isfinite(values)])),
     ]
     if late.sum() >= 10:
         step[3] = max(2 * scale, 1.5 * float(errors[late].std()))

@@ -17,7 +17,15 @@ def run(data: Path, policy: Policy, progress: Callable[[int, int], None], **aske
     from detectors.warm import warm
 
     warm()
-    return backtest(data, options=msgspec.to_builtins(policy.detection), progress=progress, **asked)
+    options = msgspec.to_builtins(policy.detection) | rules(policy, str(asked.get("model", "")))
+    return backtest(data, options=options, progress=progress, **asked)
+
+
+def rules(policy: Policy, model: str) -> dict[str, Any]:
+    """What policy says of the model of that name (`model` or `tenant/model`), as far as it says anything."""
+    named = next((rules for name, rules in policy.models.items() if model in (name, name.partition("/")[2])), None)
+    told = msgspec.to_builtins(named) if named is not None else {}
+    return {key: value for key, value in told.items() if value not in ("", [], {})}
 
 
 def page(report: Any) -> str:

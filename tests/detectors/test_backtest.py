@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bot.compose.backtest import rules
+from core.events import iso
+from core.policy import ModelRules, Policy
 from detectors.backtest import backtest
 from detectors.baseline import Unfit
 from detectors.report import html
@@ -113,3 +116,49 @@ def test_versions_are_followed(tmp_path: Path):
     assert report.alarms[0].version == "2"
     assert 5_000 <= report.alarms[0].row < 5_100
     assert report.alarms[0].onset_row == 5_000
+
+
+def frame(path: Path, **columns: list) -> Path:
+    """A CSV of these columns, a row a minute."""
+    rows = len(next(iter(columns.values())))
+    at = [iso(1_772_323_200.0 + 60 * i) for i in range(rows)]
+    lines = [",".join(["at", *columns])] + [",".join(map(str, row)) for row in zip(at, *columns.values(), strict=True)]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_ids_that_come_in_runs_are_no_categories(tmp_path: Path):
+    """A session that lasts ten rows and never comes back is new by nature; a browser that is new is a change."""
+    rng = np.random.default_rng(5)
+    x, sessions = rng.normal(size=6_000).tolist(), [f"q{i // 10}" for i in range(6_000)]
+    assert backtest(frame(tmp_path / "a.csv", x=x, session=sessions)).alarms == []
+    browsers = rng.choice([f"b{n}" for n in range(25)], 6_000).astype(object)
+    browsers[4_000:] = "new"
+    assert backtest(frame(tmp_path / "b.csv", x=x, browser=browsers.tolist())).alarms[0].signal == "unseen:browser"
+
+
+def test_a_doubtful_reference_is_used_but_said(tmp_path: Path):
+    """First rows of which every seventh is infinite are no healthy period: it is noted, and nothing breaks."""
+    x = np.random.default_rng(6).normal(size=3_000)
+    x[::7] = np.inf
+    report = backtest(frame(tmp_path / "a.csv", x=x.tolist()))
+    assert report.alarms == []
+    assert any("the reference is doubtful" in note and "x is infinite in 14%" in note for note in report.notes)
+
+
+def test_a_clock_that_leaps_is_said(tmp_path: Path):
+    """Rows whose times go ten years ahead at once are judged as ever; the leap is noted."""
+    path = frame(tmp_path / "a.csv", x=np.random.default_rng(7).normal(size=3_000).tolist())
+    head, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([head, *lines[:2_000], *(line.replace("2026-", "2036-") for line in lines[2_000:])]))
+    report = backtest(path)
+    assert report.alarms == []
+    assert any(note.startswith("event time went from 2026-") and "to 2036-" in note for note in report.notes)
+
+
+def test_what_policy_says_of_the_model_counts():
+    """A backtest of a model that the policy names is made with that model's rules, as production would."""
+    named = Policy(models={"acme/fraud": ModelRules(threshold=0.9, task="ranking")})
+    assert rules(named, "fraud") == rules(named, "acme/fraud")
+    assert rules(named, "acme/fraud") == {"threshold": 0.9, "task": "ranking"}
+    assert rules(named, "other") == {}
