@@ -162,6 +162,9 @@ class ModelRules(_Section, frozen=True, kw_only=True):
     rebaseline: list[str] = []
     """Versions whose change you approve ("*": every one): each learns its baseline anew from its own first rows."""
     segments: list[str] = []
+    business: str = ""
+    """Feature that is a business value (money lost, seconds saved): its mean is shown as `quality:business`, and can
+    have an SLO of that name."""
     slos: dict[str, str] = {}
     """signal -> `<= 0.05` or `>= 0.7`, on top of [forecast]'s."""
     threshold: float = 0.5

@@ -56,7 +56,8 @@ async def run(args: argparse.Namespace) -> int:
             rows = await kept.table(house, args.model)
             print(json.dumps(rows) if args.json else listed(rows))
         elif args.what == "show":
-            found = kept.shown(await kept.chosen(house, args.model, args.version))
+            reference = await kept.chosen(house, args.model, args.version)
+            found = kept.shown(reference, house.policy.privacy.masked)
             print(json.dumps(found) if args.json else pictured(found))
         elif args.what == "export":
             made = await kept.carried_out(house, args.model, args.version, args.file)
@@ -132,6 +133,8 @@ def _usual(summary: dict[str, Any]) -> str:
         return (
             f"{summary['mean']:.4g} ± {summary['std'] or 0:.3g}, {summary['minimum']:.4g} to {summary['maximum']:.4g}"
         )
+    if summary.get("top") is None:
+        return "masked" if summary.get("distinct") is None else f"{summary['distinct']} levels"
     return f"{summary.get('top')!s:.16} of {summary.get('distinct')} levels"
 
 

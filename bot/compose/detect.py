@@ -22,6 +22,7 @@ from core.detect import PARTITIONS, Columns, Detect
 from core.errors import Conflict, PolicyError, Unavailable
 from core.policy import DEFAULT, Policy, line_of
 from core.ports import Rebaselines
+from core.privacy import Mask
 from core.settings import Settings
 from core.tasks import together
 from core.watcher import Watcher
@@ -54,7 +55,7 @@ async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work
     baseline = finder(policy, house.settings)
 
     def watcher() -> Watcher:
-        return Watcher(Monitor(policy.detection, baseline, policy.rules, share=PARTITIONS))
+        return Watcher(Monitor(policy.detection, baseline, policy.rules, share=PARTITIONS), Mask(policy.privacy.masked))
 
     detecting = Detecting(house, watcher, asyncio.Semaphore(1))
     sharing = house.bus.work("detect-inference", "inference.>", PARTITIONS, detecting.partition)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from core.detect import NOTE, PARTITIONS
 from core.errors import MiddlewatchError
 from core.events import content_id
 from core.ports import Rebaseline
+from core.privacy import Mask
 
 ENDING = ".baseline"
 LEARN = (".parquet", ".csv", ".ndjson", ".jsonl")
@@ -88,20 +89,22 @@ def _row(reference: Any, version: str, serving: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def shown(reference: Any) -> dict[str, Any]:
-    """Everything of a Reference that a person may want to see, as plain data."""
+def shown(reference: Any, masked: Sequence[str] = ()) -> dict[str, Any]:
+    """Everything of a Reference that a person may want to see, as plain data; of masked features no values."""
+    told = Mask(masked).signals(reference.exported().signals)
     signals = [
         {
-            "signal": column.signal, "kind": column.bins.kind, "summary": msgspec.to_builtins(column.summary),
-            "histogram": msgspec.to_builtins(column.bins.histogram(column.counts)),
+            "signal": column.signal, "kind": column.bins.kind,
+            "summary": msgspec.to_builtins(told[column.signal].summary),
+            "histogram": msgspec.to_builtins(told[column.signal].histogram),
             "independent_rows": round(reference.rows / max(column.whole, 1.0)), "season": bool(column.season),
         }
-        for column in reference.columns if column.family not in ("relation", "lattice")
+        for column in reference.columns if column.signal in told
     ]  # fmt: skip
     error = reference.error
-    told = None if error is None else {"rows": error.rows, "mean": error.mean, "task": error.task}
+    wrong = None if error is None else {"rows": error.rows, "mean": error.mean, "task": error.task}
     return _row(reference, reference.version, False) | {
-        "learnt": signals, "error": told, "notes": reference.notes, "segments": sorted(reference.segments),
+        "learnt": signals, "error": wrong, "notes": reference.notes, "segments": sorted(reference.segments),
     }  # fmt: skip
 
 

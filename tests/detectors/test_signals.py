@@ -9,9 +9,10 @@ import msgspec
 import numpy as np
 import pytest
 
+from core import policy
 from core.events import InferenceServed
 from detectors.monitor import Monitor
-from tests.detectors.streams import START, detections, feed, labels_of
+from tests.detectors.streams import START, detections, events, feed, labels_of
 
 Change = Callable[[dict[str, Any], np.random.Generator], None]
 KNOWN, CALM, AFTER = 2_000, 1_500, 600
@@ -171,6 +172,25 @@ def test_a_regression_that_errs_more_is_told():
               for one, t in zip(labels_of(made, truth), truth, strict=True)]  # fmt: skip
     found = detections([monitor.on_labels("acme", "m", labels[i : i + 50]) for i in range(0, rows, 50)])
     assert {"error", "quality:mae", "quality:rmse"} <= {d.signal for d in found}
+
+
+def test_policy_names_the_business_value_of_a_model(tmp_path):
+    """`business` of a model in the policy file reaches its windows; a model without it has none."""
+    path = tmp_path / "policy.toml"
+    path.write_text('[models."acme/m"]\nbusiness = "loss"\n')
+    named = policy.load(path)
+    monitor, rng = Monitor(named.detection, rules=named.rules), np.random.default_rng(40)
+    loss = rng.gamma(2, 3, 3_000)
+    for model, there in (("m", True), ("other", False)):
+        windows = [
+            window
+            for n in range(0, 3_000, 100)
+            for window in monitor.on_inference(
+                "acme", model, events({"loss": loss[n : n + 100]}, start=START + 60 * n, first=n)
+            ).windows
+        ]
+        assert windows
+        assert all(("quality:business" in w.signals) is there for w in windows)
 
 
 def test_a_business_value_is_shown_and_watched():
