@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from array import array
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -296,3 +299,13 @@ async def test_a_silence_that_ends_lets_the_alert_go(place):
     await again.restore()
     await again.on_time()
     assert [event.reason for event in place.bus.said.values()] == ["first_firing"]
+
+
+async def test_why_a_baseline_was_refused_reaches_people(caplog):
+    """It is logged with its model, and kept where `baseline list` reads it."""
+    bus, flags, snapshots = Bus(), Flags(), Snapshots()
+    detect = Detect(Counting, bus, bus, flags, snapshots)
+    why = SimpleNamespace(tenant="acme", model="m", detail="amount is null in 0% of the first half")
+    await detect.say(Said(facts=[why]))
+    assert "acme/m: amount is null" in caplog.text
+    assert json.loads(flags.rows["note:acme/m"])["text"] == why.detail
