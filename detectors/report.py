@@ -118,7 +118,7 @@ def _signal(detection: Detection, alarm: Alarm, report: Report) -> str:
     series = report.series.get(detection.signal)
     key = detection.signal.partition(":")
     series = series or report.series.get(f"feature:{key[2]}")
-    course = _course(series, detection.signal, report) if series and len(series.psi) > 1 else ""
+    course = _course(series, detection, report) if series and len(series.psi) > 1 else ""
     return f"<h2>{escape(detection.signal)}</h2><p class=soft>{escape(words)}</p>{bars}{course}"
 
 
@@ -149,29 +149,33 @@ def _bars(reference: Histogram, current: Histogram) -> str:
     )
 
 
-def _course(series: Series, signal: str, report: Report) -> str:
-    """The statistic over time, with the marks 0.2 and 0.25, our detections and the naive rule's alarms."""
-    psi = signal != "error"
+def _course(series: Series, detection: Detection, report: Report) -> str:
+    """The statistic over time with its marks (a PSI's 0.2 and 0.25, a metric's own limit) and where it was told."""
+    signal, _, metric = detection.signal.partition(":")
+    psi, what = signal not in ("error", "quality"), {"error": "Mean error", "quality": metric}
+    levels = ((0.2, "var(--amber)"), (0.25, "var(--red)")) if psi else ()
+    if signal == "quality":
+        levels = ((detection.threshold, "var(--red)"),)
     most = max(max(series.psi), 0.3 if psi else 1e-6) * 1.05
     y = lambda value: HEIGHT - 30 - (HEIGHT - 50) * min(value, most) / most  # noqa: E731
     line = " ".join(f"{_x(row, report):.1f},{y(value):.1f}" for row, value in zip(series.row, series.psi, strict=True))
     marks = ""
-    if psi:
-        for level, colour in ((0.2, "var(--amber)"), (0.25, "var(--red)")):
-            marks += f"<line x1=44 x2={WIDTH - 16} y1={y(level):.1f} y2={y(level):.1f} "
-            marks += f"stroke='{colour}' stroke-dasharray='4 4'/>"
+    for level, colour in levels:
+        marks += f"<line x1=44 x2={WIDTH - 16} y1={y(level):.1f} y2={y(level):.1f} "
+        marks += f"stroke='{colour}' stroke-dasharray='4 4'/>"
     marks += "".join(
         _mark(_x(a.row, report), 14, HEIGHT - 30, "var(--red)", f"row {a.row}: detected", 2)
         for a in report.alarms
-        if a.signal == signal
+        if a.signal == detection.signal
     )
     marks += "".join(
         _mark(_x(row, report), HEIGHT - 28, HEIGHT - 18, "var(--amber)", "PSI > 0.2", 1) for row in series.naive[:2_000]
     )
-    what = "Corrected PSI" if psi else "Mean error"
+    shown = escape(what.get(signal, "Corrected PSI"))
+    naive = "; small amber marks: windows in which PSI &gt; 0.2 would have alarmed" if psi else ""
     return (
-        f"<figure><svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img aria-label='{what} over time'>{marks}"
+        f"<figure><svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img aria-label='{shown} over time'>{marks}"
         f"<polyline points='{line}' fill=none stroke='var(--blue)' stroke-width=1.5 />"
-        f"<text x=6 y=16>{most:.2g}</text><text x=6 y={HEIGHT - 30}>0</text></svg><figcaption>{what} per window; "
-        f"red: detected; small amber marks: windows in which PSI &gt; 0.2 would have alarmed</figcaption></figure>"
+        f"<text x=6 y=16>{most:.2g}</text><text x=6 y={HEIGHT - 30}>0</text></svg><figcaption>{shown} per window; "
+        f"red: detected{naive}</figcaption></figure>"
     )

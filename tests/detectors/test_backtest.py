@@ -162,3 +162,19 @@ def test_what_policy_says_of_the_model_counts():
     assert rules(named, "fraud") == rules(named, "acme/fraud")
     assert rules(named, "acme/fraud") == {"threshold": 0.9, "task": "ranking"}
     assert rules(named, "other") == {}
+
+
+def test_a_metric_is_drawn_as_what_it_is(tmp_path: Path):
+    """In the report accuracy is called accuracy, with its own limit, and a feature's PSI is called PSI."""
+    rng = np.random.default_rng(8)
+    score, x = rng.beta(2, 5, 6_000), rng.normal(size=6_000)
+    label = (rng.random(6_000) < score).astype(int)
+    label[4_000:] = (rng.random(2_000) < 1 - score[4_000:]).astype(int)
+    x[4_000:] += 3
+    report = backtest(frame(tmp_path / "a.csv", x=x.tolist(), score=score.tolist(), label=label.tolist()))
+    page = html(report)
+    sections = {part.partition("</h2>")[0]: part for part in page.split("<h2>")}
+    assert "<figcaption>accuracy per window; red: detected</figcaption>" in sections["quality:accuracy"]
+    assert sections["quality:accuracy"].count("stroke-dasharray") == 1
+    assert "<figcaption>Corrected PSI per window" in sections["feature:x"]
+    assert sections["feature:x"].count("stroke-dasharray") == 2
