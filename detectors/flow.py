@@ -68,6 +68,8 @@ def _told(model: Model, version: Version, name: str, share: float, usual: float,
 def frozen(model: Model, version: Version, reaction: Reaction) -> None:
     """Features whose value has not changed for much longer than it ever did in the baseline; told once, and its end."""
     watch = version.watch
+    if watch is None:
+        return
     lasted = watch.state.runs[1].tolist()
     if not version.flow and max(lasted, default=0.0) < FROZEN_ROWS:
         return

@@ -233,13 +233,18 @@ class Model:
         return found
 
     def _watch(self, version: Version, rows: Rows) -> None:
-        """Begin to watch at the version's first rows. Answers the model never sent yet are not missed."""
+        """Begin to watch at the version's first rows. Answers the model never sent yet are not missed.
+
+        Where nothing is left that could be watched, nothing begins: labels, failures and silence are told all the same.
+        """
         reference, at = version.reference, float(rows.at[0])
         compiled = self.compiled.get(reference.id)
         if compiled is None:
             silent = [name for name in OUTPUTS if name not in rows.columns and reference.column(name) is not None]
+            kept = [column for column in reference.columns if column.signal not in silent]
+            if not kept:
+                return
             if silent:
-                kept = [column for column in reference.columns if column.signal not in silent]
                 reference = msgspec.structs.replace(reference, columns=kept)
                 if self.reference is version.reference:
                     self.reference = reference
@@ -261,6 +266,15 @@ class Model:
             return
         if version.watch is None:
             self._watch(version, rows)
+        if version.watch is not None:
+            self._watched(version, rows, reaction)
+        failures.judge(self, version, rows, reaction)
+        silence.broken(self, version, reaction)
+        flow.frozen(self, version, reaction)
+        self.flow.judge(self, version, reaction)
+        self._left(version, reaction)
+
+    def _watched(self, version: Version, rows: Rows, reaction: Reaction) -> None:
         self._strangers(version, rows, reaction)
         found, calms, closed = version.watch.add(rows)
         for detection in found:
@@ -273,11 +287,6 @@ class Model:
             more, windows = version.segments.add(rows, version.watch)
             reaction.detections += [(self.key(version), detection) for detection in more]
             reaction.windows += [reaction.window(self, version, content, name) for name, content in windows]
-        failures.judge(self, version, rows, reaction)
-        silence.broken(self, version, reaction)
-        flow.frozen(self, version, reaction)
-        self.flow.judge(self, version, reaction)
-        self._left(version, reaction)
 
     def key(self, version: Version) -> tuple[str, str, str]:
         return self.tenant, self.model, version.name
