@@ -46,6 +46,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     statistic: float
     threshold: float
     effect: float
+    least: float | None = None
+    """A size that is surely reached, where `effect`, seen over few rows, may be too large."""
     direction: str = ""
     onset: int = 0
 

@@ -143,6 +143,17 @@ def truth_of(value: Any) -> str | None:
     return None if text is None else _TRUTH.get(text.strip().lower(), text)
 
 
+def yes_of(value: Any) -> bool | None:
+    """Whether a label or a prediction of a binary model says yes; None where it says neither.
+
+    >>> yes_of("Yes"), yes_of(1), yes_of(3), yes_of("0"), yes_of(-1), yes_of("fraud")
+    (True, True, True, False, False, None)
+    """
+    if isinstance(value, int | float):
+        return value > 0
+    return {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}.get(str(truth_of(value)))
+
+
 def number_of(value: Any) -> float:
     """A float; NaN for what is no number. Integers beyond a float's range become infinities."""
     if isinstance(value, bool | int | float):

@@ -56,11 +56,13 @@ class ErrorEDetector(Detector):
         self.sums = [0.0] * len(ODDS)
         self.walk = [0.0] * len(ODDS)
         self.start = [0] * len(ODDS)
+        self.before = [0.0] * len(ODDS)
+        """Errors seen when the walk of these odds began."""
 
     def update(self, data: np.ndarray) -> Finding | None:
         # The mean time between false alarms is counted in independent rows.
         limit = self.arl * min(self.deff, BLOCK)
-        sums, walk, start = self.sums, self.walk, self.start
+        sums, walk, start, before = self.sums, self.walk, self.start, self.before
         for value in data.tolist():
             if value != value:
                 continue
@@ -68,7 +70,7 @@ class ErrorEDetector(Detector):
             total = 0.0
             for j, step in enumerate(steps):
                 if walk[j] <= 0.0:
-                    walk[j], start[j] = 0.0, self.rows
+                    walk[j], start[j], before[j] = 0.0, self.rows, self.hits
                 walk[j] += step
                 sums[j] = min((1.0 + sums[j]) * math.exp(step), 1e300)
                 total += sums[j]
@@ -82,10 +84,11 @@ class ErrorEDetector(Detector):
         best = max(range(len(self.sums)), key=self.sums.__getitem__)
         onset = self.start[best]
         # The walk of the winning odds began at the change; the share of errors since then is the rate now.
+        now = (self.hits - self.before[best]) / max(self.rows - onset, 1)
         odds = ODDS[best] * self.bound / (1 - self.bound)
         finding = Finding(
-            statistic=math.log10(total), threshold=math.log10(limit), effect=odds / (1 + odds) - self.rate,
-            direction="up", onset=onset,
+            statistic=math.log10(total), threshold=math.log10(limit), effect=now - self.rate,
+            least=min(odds / (1 + odds), now) - self.rate, direction="up", onset=onset,
         )  # fmt: skip
         self.reset()
         return finding
@@ -97,8 +100,10 @@ class ErrorEDetector(Detector):
             "sums": self.sums[:],
             "walk": self.walk[:],
             "start": self.start[:],
+            "before": self.before[:],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self.rows, self.hits = state["rows"], state["hits"]
         self.sums, self.walk, self.start = list(state["sums"]), list(state["walk"]), list(state["start"])
+        self.before = list(state.get("before", self.before))

@@ -10,7 +10,7 @@ import numpy as np
 from core.events import LabelArrived
 from detectors.base import BLOCK
 from detectors.labels import ErrorWatch, error_of, task_of, task_of_errors
-from detectors.reaction import Reaction
+from detectors.reaction import Fact, Reaction
 from detectors.served import Served
 from detectors.watch import Calm
 
@@ -38,9 +38,20 @@ def label(model: Model, arrived: Sequence[LabelArrived], reaction: Reaction) -> 
         watch = _watch(model, version)
         watch.task = watch.task or task_of(*mine[0])
         found = [(error_of(watch.task, s, value, model.options.threshold), s, value) for s, value in mine]
+        if all(error is None for error, _, _ in found):
+            _unjudged(model, *mine[0], reaction)
         kept = [(s, value) for error, s, value in found if error is not None]
         errors = np.array([error for error, _, _ in found if error is not None])
         _take(model, version, errors, np.array([s.at for s, _ in kept]), kept, reaction)
+
+
+def _unjudged(model: Model, served: Served, label: Any, reaction: Reaction) -> None:
+    """Say once that labels come that nothing the model said can be held against."""
+    if "label" in model.told:
+        return
+    model.told.add("label")
+    words = f"label {str(label)[:60]!r} cannot be held against score {served.score}: send a prediction too, or 0 and 1"
+    reaction.facts.append(Fact(name="label_unjudged", tenant=model.tenant, model=model.model, detail=words))
 
 
 def known(model: Model, name: str, errors: np.ndarray, at: np.ndarray, reaction: Reaction) -> None:

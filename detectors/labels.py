@@ -10,7 +10,7 @@ from msgspec import Struct
 from core.findings import Detection, Summary
 from detectors import base
 from detectors.baseline import ErrorReference
-from detectors.bins import truth_of
+from detectors.bins import truth_of, yes_of
 from detectors.dispersion import flag_effect
 from detectors.options import Options
 from detectors.performance import Low, Marks, metrics
@@ -19,13 +19,6 @@ from detectors.served import Served
 MARKED = 20.0
 LONGEST = 8
 """Times `error_rows` after which errors become the reference, however dependent they are."""
-
-TRUE = frozenset({"true", "1", "1.0", "yes", "t"})
-
-
-def positive(value: Any) -> bool:
-    """Whether a label or prediction of a binary model says yes: 1, true, "yes" in any usual spelling."""
-    return str(truth_of(value)).lower() in TRUE
 
 
 def task_of(served: Served, label: Any) -> str:
@@ -51,7 +44,8 @@ def error_of(task: str, served: Served, label: Any, threshold: float) -> float |
         return float(said != truth)
     if served.score is None:
         return None
-    return float((served.score >= threshold) != positive(label))
+    truth = yes_of(label)
+    return None if truth is None else float((served.score >= threshold) != truth)
 
 
 def task_of_errors(errors: np.ndarray) -> str:
@@ -119,7 +113,7 @@ class ErrorWatch:
         r = self.reference
         self.task = r.task
         self.cut = r.quality.get("cut", 0.5)
-        rate = r.mean if r.task != "regression" else 0.2
+        rate = self.usual_share()
         worth = r.rows / r.deff
         share = np.full(max(r.rows, 2), 0.0)
         share[: max(round(rate * len(share)), 0)] = 1.0
@@ -150,7 +144,7 @@ class ErrorWatch:
         if self.reference is None:
             self._learn(errors)
             return [], 0
-        found = []
+        found, sizes = [], {}
         for name, detector in self.detectors.items():
             data = (errors > self.cut).astype(float) if name == "e_detector_error" else errors
             begun = self.rows - len(errors) - getattr(detector, "rows", 0)
@@ -159,8 +153,9 @@ class ErrorWatch:
                 detection = self._detection(name, finding, begun, float(at.max()))
                 if detection is not None:
                     found.append(detection)
+                    sizes[name] = finding.effect if finding.least is None else finding.least
         if found:
-            self.fired = {d.detector: d.effect or 0.0 for d in found}
+            self.fired = sizes
             self.calm_rows, self.calm_sum = 0, 0.0
             # The end of a trouble is told from as many rows as its beginning, dependent rows from more.
             seen = min(self.rows - found[0].onset_row, 5_000)
@@ -193,25 +188,37 @@ class ErrorWatch:
         if not self.fired:
             return 0
         self.calm_rows += len(errors)
-        self.calm_sum += float(errors.sum())
+        by_share = "e_detector_error" in self.fired  # which counts large errors; other detectors add sizes up
+        self.calm_sum += float((errors > self.cut).sum() if by_share else errors.sum())
         if self.calm_rows < self.patience:
             return 0
         rows, mean = self.calm_rows, self.calm_sum / self.calm_rows
         self.calm_rows, self.calm_sum = 0, 0.0
-        if mean - self.reference.mean >= 0.5 * max(self.fired.values()):
+        usual = self.usual_share() if by_share else self.reference.mean
+        if mean - usual >= 0.5 * (self.fired["e_detector_error"] if by_share else max(self.fired.values())):
             return 0
         self.fired = {}
         for detector in self.detectors.values():
             detector.reset()
         return rows
 
+    def usual_share(self) -> float:
+        """Share of errors above the cut in the reference: all wrong classes, the largest fifth of numbers."""
+        return 0.2 if self.reference.task == "regression" else self.reference.mean
+
     def _detection(self, name: str, finding: base.Finding, begun: int, at: float) -> Detection | None:
         r = self.reference
         row = max(begun + finding.onset, 0)
         rise = finding.effect
-        if rise < min(self.options.min_effect, 0.25 * max(r.mean, 1e-9)):
+        share = self.usual_share() if name == "e_detector_error" else r.mean
+        if rise < min(self.options.min_effect, 0.25 * max(share, 1e-9)):
             return None
-        now = Summary(rows=self.rows - row, mean=r.mean + rise)
+        by_share = name == "e_detector_error" and r.task == "regression"
+        now = Summary(rows=self.rows - row, mean=None if by_share else r.mean + rise)
+        words = f"error {r.mean:.3g} -> {r.mean + rise:.3g}"
+        if by_share:
+            usual = self.usual_share()
+            words = f"errors above {self.cut:.3g} in {usual + rise:.0%} of the rows (usually {usual:.0%})"
         return Detection(
             detector=name,
             signal="error",
@@ -229,7 +236,7 @@ class ErrorWatch:
             window_start=self.when(row),
             window_end=at,
             false_alarms_per_week=None,
-            detail=f"error {r.mean:.3g} -> {r.mean + rise:.3g}",
+            detail=words,
         )
 
     def keep(self, scores: list[Any], said: list[Any], labels: list[Any]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from detectors.bins import truth_of
+from detectors.bins import truth_of, yes_of
 
 LEARN = 10
 """Windows from which a metric's usual mean and spread are learnt."""
@@ -66,7 +66,7 @@ def _ranked(scores: Sequence[Any], labels: Sequence[Any]) -> dict[str, float]:
 
     Source: Jarvelin and Kekalainen (2002), "Cumulated gain-based evaluation of IR techniques".
     """
-    gain = np.array([float(v) if isinstance(v, int | float) else float(truth_of(v) == "true") for v in labels])
+    gain = np.array([float(v) if isinstance(v, int | float) else float(yes_of(v) is True) for v in labels])
     if any(s is None for s in scores) or not np.isfinite(gain).all() or gain.max(initial=0.0) <= 0:
         return {}
     order = np.argsort(-np.array(scores, dtype=np.float64), kind="stable")
@@ -76,10 +76,10 @@ def _ranked(scores: Sequence[Any], labels: Sequence[Any]) -> dict[str, float]:
 
 
 def _binary(scores: Sequence[Any], said: Sequence[Any], labels: Sequence[Any], threshold: float) -> dict[str, float]:
-    truth = np.array([truth_of(v) == "true" for v in labels])
+    truth = np.array([yes_of(v) is True for v in labels])
     p = np.array([math.nan if s is None else float(s) for s in scores])
     given = np.array([s is not None for s in said])
-    positive = np.where(given, [truth_of(s) == "true" for s in said], p >= threshold)
+    positive = np.where(given, [yes_of(s) is True for s in said], p >= threshold)
     hit = float((positive & truth).sum())
     made = {"accuracy": float((positive == truth).mean()), "ctr": float(truth.mean())}
     if positive.any():

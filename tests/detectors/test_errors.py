@@ -3,10 +3,15 @@
 import numpy as np
 import pytest
 
+from core.events import InferenceServed, LabelArrived
 from detectors.dispersion import flag_effect
 from detectors.e_detector_error import highest
-from detectors.labels import ErrorWatch, learn_errors
+from detectors.labels import ErrorWatch, error_of, learn_errors
+from detectors.monitor import Monitor
 from detectors.options import Options
+from detectors.performance import metrics
+from detectors.served import Served
+from tests.detectors.streams import START
 
 ALONE = Options(signals={"error": ["e_detector_error"]})
 
@@ -73,3 +78,51 @@ def test_a_step_is_told_within_fifty_rows():
         watch = ErrorWatch(ALONE, learn_errors(alone(2_000, 0.1, seed), "binary"))
         soon += alarms(watch, alone(50, 0.5, 1_000 + seed))
     assert soon >= 8
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.0, 1.0), (0.05, 0.6), (0.3, 0.7)])
+def test_what_is_said_of_the_size_is_what_was_seen(before: float, after: float):
+    """However far errors rose, the detection says to which rate, within a fifth, as well as few rows can show it."""
+    watch = ErrorWatch(ALONE, learn_errors(alone(2_000, before, 1), "binary"))
+    found, _ = watch.add(alone(200, after, 2), np.arange(200.0))
+    assert found[0].current.mean == pytest.approx(after, abs=0.2)
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_large_errors_of_numbers_are_told_once_and_end_in_any_unit(unit: float):
+    """Seconds or milliseconds: errors twice as large are one trouble for 4,000 rows, and calm once they are back."""
+    rng = np.random.default_rng(3)
+
+    def sizes(rows: int, scale: float) -> np.ndarray:
+        return np.abs(rng.normal(0, scale * unit, rows))
+
+    watch = ErrorWatch(ALONE, learn_errors(sizes(2_000, 1.0), "regression"))
+    found, calm = watch.add(sizes(4_000, 2.0), np.arange(4_000.0))
+    assert ([d.signal for d in found], calm) == (["error"], 0)
+    assert found[0].detail.startswith("errors above ")
+    found, calm = watch.add(sizes(2_000, 1.0), np.arange(4_000.0, 6_000.0))
+    assert found == []
+    assert calm >= 500
+
+
+def test_labels_in_any_spelling_mean_the_same():
+    """1, "1", true and "yes" are one truth for errors and metrics; grades above 0 are a yes; words are none."""
+    for label, truth in ((1, True), ("1", True), (True, True), ("yes", True), (3, True), (0, False), ("0", False),
+                         (False, False), ("no", False), (-1, False)):  # fmt: skip
+        assert error_of("binary", Served(0.0, "1", 0.9, None), label, 0.5) == float(not truth), label
+        made = metrics("binary", [0.9, 0.1], [None, None], [label, 0], 0.5)
+        assert made["accuracy"] == (1.0 if truth else 0.5), label
+    assert error_of("binary", Served(0.0, "1", 0.9, None), "fraud", 0.5) is None
+
+
+def test_labels_that_cannot_be_judged_are_said_once():
+    """Words as labels of a model that sends scores alone: one line says what to send instead."""
+    monitor = Monitor({})
+    told = []
+    for first in range(0, 200, 50):
+        made = [InferenceServed(id=f"r{i}", at=START + i, version="1", score=0.3) for i in range(first, first + 50)]
+        monitor.on_inference("acme", "m", made)
+        told += monitor.on_labels("acme", "m", [LabelArrived(id=e.id, at=e.at, label="fraud") for e in made]).facts
+    assert [f.detail for f in told] == [
+        "label 'fraud' cannot be held against score 0.3: send a prediction too, or 0 and 1"
+    ]

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from core.events import InferenceServed
 from detectors import baseline
 from detectors.columnar import rows_of_arrow
 from detectors.learn import learn
@@ -198,33 +197,6 @@ def test_a_first_window_that_moves_is_put_off():
     calm = feed(monitor, events({"x": rng.normal(4, 1, 900)}, start=START + 60_000, first=1_000))
     assert [b.rows for r in calm for b in r.baselines] == [1_000]
     assert detections(calm) == []
-
-
-@pytest.mark.parametrize("sent", [{}, {"n": "count"}])
-@pytest.mark.parametrize("learnt", ["", "score\n", "n\n"])
-def test_a_model_with_nothing_to_watch_is_no_trouble(tmp_path, sent: dict, learnt: str):
-    """Events without a feature, or with nothing but a counter, and baselines of nothing that is sent: nobody else is
-    hurt, and failures are told as ever, also after a restart."""
-    path = tmp_path / "train.csv"
-    path.write_text(learnt + "\n".join(str(n if learnt == "n\n" else n % 9 / 9) for n in range(500)))
-    monitor = Monitor({"baseline_rows": 500, "error_rows": 500}, lambda *_: path if learnt else None)
-
-    def serve(first: int, wrong: float) -> list[str]:
-        rng = np.random.default_rng(first)
-        made = [
-            InferenceServed(id=f"r{i}", at=START + 60 * i, version="1", features=dict.fromkeys(sent, i),
-                            error=bool(rng.random() < wrong))
-            for i in range(first, first + 50)
-        ]  # fmt: skip
-        told = [monitor.on_inference("acme", "m", made), monitor.on_tick(START + 60 * (first + 50))]
-        return [d.signal for r in told for _, d in r.detections]
-
-    assert [signal for first in range(0, 2_500, 50) for signal in serve(first, 0.1)] == []
-    kept = monitor.snapshot()
-    monitor = Monitor({"baseline_rows": 500, "error_rows": 500}, monitor.baselines)
-    monitor.restore(kept)
-    assert [signal for first in range(2_500, 2_700, 50) for signal in serve(first, 0.7)] == ["failures"]
-    assert monitor.health()["rows"] == 2_700
 
 
 def test_a_version_can_be_given_a_baseline_of_its_own(known: bytes):
