@@ -59,6 +59,10 @@ class Watcher(Protocol):
 
     def rebaseline(self, approved: Rebaseline, exported: bytes) -> Said: ...
 
+    def forget(self, tenant: str, model: str) -> None:
+        """Whatever is known of this model; its next rows begin anew."""
+        ...
+
     def snapshot(self, *, whole: bool = False) -> dict[str, bytes]:
         """State by model of those that changed since the last one; or of all."""
         ...
@@ -75,6 +79,14 @@ class Batch(Protocol):
     tenant: str
     model: str
     events: Sequence[Any]
+
+
+class Note(Struct, frozen=True):
+    """What operators want to know of a model, that is no detection."""
+
+    tenant: str
+    model: str
+    detail: str
 
 
 class Said(Struct, kw_only=True):
@@ -173,7 +185,13 @@ class Detect:
         elapsed = self.now() - self._heard if self._heard else 0.0
         for (tenant, model), items in events.items():
             for kind, run in _runs(items):
-                self._hand(kind, tenant, model, run, total)
+                try:
+                    self._hand(kind, tenant, model, run, total)
+                except Exception as error:  # a fault of ours that one model's rows brought out: others are watched on
+                    log.exception("%s/%s: its watch broke and begins anew", tenant, model)
+                    self.watcher.forget(tenant, model)
+                    total.facts.append(Note(tenant, model, f"its watch broke and begins anew: {error!r}"[:300]))
+                    continue
                 newest = 0.0 if kind is LabelArrived else self.watcher.newest(tenant, model)
                 self.position.time.heard(tenant, model, _times(kind, run), elapsed, newest, spans[tenant, model])
         return total

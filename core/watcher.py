@@ -30,6 +30,8 @@ class Monitor(Protocol):
 
     def newest(self, tenant: str, model: str) -> float: ...
 
+    def forget(self, tenant: str, model: str) -> None: ...
+
     def rebaseline(self, tenant: str, model: str, version: str, approved: str, exported: bytes = b"") -> Any: ...
 
     def pieces(self, *, whole: bool = False) -> dict[str, bytes]: ...
@@ -58,6 +60,9 @@ class Watcher:
 
     def newest(self, tenant: str, model: str) -> float:
         return self.monitor.newest(tenant, model)
+
+    def forget(self, tenant: str, model: str) -> None:
+        self.monitor.forget(tenant, model)
 
     def rebaseline(self, approved: Rebaseline, exported: bytes) -> Said:
         reaction = self.monitor.rebaseline(approved.tenant, approved.model, approved.version, approved.id, exported)

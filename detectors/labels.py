@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from msgspec import Struct
 from core.findings import Detection, Summary
 from detectors import base
 from detectors.baseline import ErrorReference
-from detectors.bins import truth_of, yes_of
+from detectors.bins import number_of, truth_of, yes_of
 from detectors.dispersion import flag_effect
 from detectors.options import Options
 from detectors.performance import Low, Marks, metrics
@@ -37,7 +38,8 @@ def error_of(task: str, served: Served, label: Any, threshold: float) -> float |
     if task == "regression":
         guess = served.prediction if served.prediction is not None else served.score
         if isinstance(guess, bool | int | float) and isinstance(label, bool | int | float):
-            return abs(float(guess) - float(label))
+            error = abs(number_of(guess) - number_of(label))
+            return error if math.isfinite(error) else None
         return None
     if served.prediction is not None:
         said, truth = truth_of(served.prediction), truth_of(label)
@@ -53,6 +55,7 @@ def task_of_errors(errors: np.ndarray) -> str:
     return "binary" if np.isin(errors, (0.0, 1.0)).all() else "regression"
 
 
+@np.errstate(over="ignore", invalid="ignore")  # numbers near the end of what floats can hold
 def learn_errors(errors: np.ndarray, task: str) -> ErrorReference:
     """The reference of the error from errors in event-time order (at least 50)."""
     errors = errors[np.isfinite(errors)]
@@ -244,6 +247,7 @@ class ErrorWatch:
         for held, more in zip(self.pairs, (scores, said, labels), strict=True):
             held += more
 
+    @np.errstate(over="ignore", invalid="ignore")
     def closed(self) -> Labelled | None:
         """The labels since the last window, when they are enough for one."""
         if len(self.window) < self.options.window_rows:

@@ -30,6 +30,7 @@ SEGMENT_ROWS = 500
 """A segment with fewer rows in the reference is not watched apart."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # numbers near the end of what floats can hold
 def learn(rows: Rows, *, tenant: str, model: str, version: str, source: str, least: int = 200) -> Reference:
     """The reference of `rows`. Raises Unfit when there are fewer than `least`, or nothing in them is known."""
     if len(rows) < least:

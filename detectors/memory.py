@@ -42,7 +42,7 @@ def thaw(monitor: Monitor, pieces: Iterable[bytes]) -> None:
         models: list[Any] = []
         known: dict[str, bytes] = {}
         for data in pieces:
-            form, *held = msgspec.msgpack.decode(data)
+            form, *held = unpack(data)
             if form != FORMAT:
                 raise ValueError(f"snapshot of format {form}, this release reads {FORMAT}: start without it")
             models += held[0]
@@ -74,7 +74,25 @@ def references(model: Model) -> dict[str, Reference]:
 
 
 def pack(data: Any) -> bytes:
-    return msgspec.msgpack.encode(data)
+    try:
+        return msgspec.msgpack.encode(data)
+    except OverflowError:
+        return msgspec.msgpack.encode(_small(data))
+
+
+def unpack(data: bytes) -> Any:
+    return msgspec.msgpack.decode(data, ext_hook=lambda code, text: int(bytes(text), 16))
+
+
+def _small(data: Any) -> Any:
+    """The same with whole numbers of more than 64 bits, which producers may send, as hexadecimal extensions."""
+    if isinstance(data, dict):
+        return {key: _small(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_small(value) for value in data]
+    if isinstance(data, int) and not -(2**63) <= data < 2**64:
+        return msgspec.msgpack.Ext(1, f"{data:x}".encode())
+    return data
 
 
 def array(values: np.ndarray | None) -> Any:
@@ -154,7 +172,7 @@ def thaw_model(monitor: Monitor, state: dict[str, Any], known: dict[str, bytes])
 
 def references(data: bytes) -> list[tuple[str, Reference, bool]]:
     """(version, its reference, whether it serves now) of one model's state. Raises ValueError as `thaw`."""
-    form, (state,) = msgspec.msgpack.decode(data)
+    form, (state,) = unpack(data)
     if form != FORMAT:
         raise ValueError(f"snapshot of format {form}, this release reads {FORMAT}")
     found = [(one["name"], one["reference"]) for one in state["versions"] if one["reference"] is not None]

@@ -111,6 +111,10 @@ class Monitor:
         found = self.models.get((tenant, model))
         return found.clock.watermark if found is not None else 0.0
 
+    def forget(self, tenant: str, model: str) -> None:
+        """Whatever is known of this model; its next rows begin anew."""
+        self.models.pop((tenant, model), None)
+
     def rebaseline(self, tenant: str, model: str, version: str, approved: str, exported: bytes = b"") -> Reaction:
         """From approval `approved` on hold `version` against the `exported` baseline, or, without one, against what is
         learnt from its next rows. A version that follows this approval already, as after a restart, goes on as it is;

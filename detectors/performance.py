@@ -26,6 +26,7 @@ LOWER = frozenset({"log_loss", "brier", "mae", "rmse", "mape"})
 CLASSES = 10
 
 
+@np.errstate(over="ignore", invalid="ignore")  # numbers near the end of what floats can hold
 def metrics(
     task: str, scores: Sequence[Any], said: Sequence[Any], labels: Sequence[Any], threshold: float
 ) -> dict[str, float]:
@@ -35,15 +36,15 @@ def metrics(
     precision:<class>, recall:<class> and f1:<class> for the ten most frequent; regression: mae, rmse, mape, bias;
     ranking: what binary has, and ndcg of the window as one list.
     """
-    if task == "ranking":
-        return {**_binary(scores, said, labels, threshold), **_ranked(scores, labels)}
     if task == "regression":
-        return _numbers(scores, said, labels)
-    if task == "multiclass" or any(s is not None for s in said):
+        made = _numbers(scores, said, labels)
+    elif task == "multiclass":
         made = _classes([str(truth_of(s)) for s in said], [str(truth_of(v)) for v in labels])
-        if task == "multiclass":
-            return made
-    return _binary(scores, said, labels, threshold)
+    else:
+        made = _binary(scores, said, labels, threshold)
+    if task == "ranking":
+        made |= _ranked(scores, labels)
+    return {name: value for name, value in made.items() if math.isfinite(value)}
 
 
 def _numbers(scores: Sequence[Any], said: Sequence[Any], labels: Sequence[Any]) -> dict[str, float]:

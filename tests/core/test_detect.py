@@ -87,7 +87,12 @@ class Counting:
         self.changed.add(f"{tenant}/{model}")
         return Said()
 
+    def forget(self, tenant: str, model: str) -> None:
+        self.rows.pop(f"{tenant}/{model}", None)
+
     def on_inference(self, tenant: str, model: str, events: Any) -> Said:
+        if any(e.id == "fatal" for e in events):
+            raise ZeroDivisionError("a fault of ours")
         said = self._took(tenant, model, len(events))
         said.detected = [detected(model, at=e.at) for e in events if e.id.startswith("bad")]
         return said
@@ -299,6 +304,19 @@ async def test_a_silence_that_ends_lets_the_alert_go(place):
     await again.restore()
     await again.on_time()
     assert [event.reason for event in place.bus.said.values()] == ["first_firing"]
+
+
+async def test_a_fault_that_one_model_brings_out_hurts_no_other(place, caplog):
+    """The batch goes on with the other models, the broken watch begins anew, and people are told of it."""
+    detect = await place.detect()
+    await detect.on_batch("INFERENCE", [
+        Message(1, served("a"), model="first"), Message(2, served("fatal"), model="hurt"), Message(3, served("b", "c")),
+    ])  # fmt: skip
+    await detect.on_batch("INFERENCE", [Message(4, served("d"), model="hurt")])
+    assert detect.watcher.rows == {"acme/first": 1, "acme/m": 2, "acme/hurt": 1}
+    assert await detect.checkpoint() == {"INFERENCE": 4}
+    assert "acme/hurt: its watch broke and begins anew" in caplog.text
+    assert "ZeroDivisionError" in json.loads(place.flags.rows["note:acme/hurt"])["text"]
 
 
 async def test_why_a_baseline_was_refused_reaches_people(caplog):
