@@ -18,7 +18,7 @@ from core.events import AlertFired, AlertResolved, content_id
 from core.findings import Hypothesis
 from core.incident_log import IncidentLog
 from core.incidents import Incident, IncidentChanged, Outcome, advance, mark, opened
-from core.ports import Investigator, Planner
+from core.ports import Investigator, Planner, Rebaseline
 
 log = logging.getLogger("middlewatch.investigate")
 
@@ -184,3 +184,20 @@ def asked_again(incident: Incident, *, by: str, now: float, steering: str = "") 
     """The mark with which a person asks for a fresh investigation, optionally steering it."""
     words = [*incident.steering, steering] if steering else incident.steering
     return mark(incident, now=now, actor=by, what=AGAIN, reason=steering, steering=words)
+
+
+async def rebaselined(log: IncidentLog, approved: Rebaseline) -> list[str]:
+    """Write the approval into the open incidents of its model, else the latest: so the audit log has it. Their ids.
+
+    Raises AuditError when that cannot be written: nothing may then be approved.
+    """
+    every = await log.view.all(limit=500)
+    mine = [i for i in every if (i.tenant, i.model) == (approved.tenant, approved.model)]
+    chosen = [i for i in mine if not i.over] or mine[:1]
+    what = f"{REBASELINED} for {approved.model} version {approved.version}"
+    for incident in chosen:
+        await log.change(
+            incident.id,
+            lambda i: mark(i, now=approved.at, actor=approved.by, what=what, reason=approved.reason),
+        )
+    return [i.id for i in chosen]

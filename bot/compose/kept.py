@@ -16,6 +16,7 @@ from core.errors import MiddlewatchError
 from core.events import content_id
 from core.ports import Rebaseline
 from core.privacy import Mask
+from core.triage import rebaselined
 
 ENDING = ".baseline"
 LEARN = (".parquet", ".csv", ".ndjson", ".jsonl")
@@ -141,6 +142,7 @@ async def brought_in(house: Ground, wanted: str, version: str, file: Path, reaso
         id=content_id("reb", tenant, model, version, now, by), tenant=tenant, model=model, version=version, at=now,
         by=by, reason=reason, file=file.name,
     )  # fmt: skip
+    await rebaselined(house.log, approved)
     await house.views.rebaselines.put_rebaseline(approved, encode(reference))
     return reference
 

@@ -10,9 +10,8 @@ from bot.desk import Desk
 from core.approval import require
 from core.errors import Refused
 from core.events import content_id
-from core.incidents import Incident, mark
 from core.ports import Rebaseline
-from core.triage import REBASELINED
+from core.triage import rebaselined
 
 
 @command(
@@ -36,7 +35,7 @@ async def rebaseline(desk: Desk, asked: Asked) -> Answer:
         id=content_id("reb", tenant, model, version, now, by), tenant=tenant, model=model, version=version, at=now,
         by=by, reason=reason,
     )  # fmt: skip
-    told = await _told(desk, approved)
+    told = await rebaselined(desk.log, approved)
     await desk.rebaselines.put_rebaseline(approved)
     when = "its next rows become" if version in seen else "it has not served yet; when it comes its first rows become"
     rest = f" (seen so far: {', '.join(code(v) for v in sorted(seen)[:6])})" if seen and version not in seen else ""
@@ -45,17 +44,3 @@ async def rebaseline(desk: Desk, asked: Asked) -> Answer:
         f"baseline{rest}. Until they are enough it is not held against anything.",
         cites=f"Reason: {reason}" + (f" · written into {', '.join(code(i) for i in told)}" if told else ""),
     )
-
-
-async def _told(desk: Desk, approved: Rebaseline) -> list[str]:
-    """Ids of the incidents that now say so: the model's open ones, else its latest. So the audit log has it."""
-    mine = [i for i in await desk.incidents.all(limit=500) if (i.tenant, i.model) == (approved.tenant, approved.model)]
-    chosen = [i for i in mine if not i.over] or mine[:1]
-    what = f"{REBASELINED} for {approved.model} version {approved.version}"
-
-    def said(incident: Incident) -> Incident:
-        return mark(incident, now=approved.at, actor=approved.by, what=what, reason=approved.reason)
-
-    for incident in chosen:
-        await desk.log.change(incident.id, said)
-    return [i.id for i in chosen]
