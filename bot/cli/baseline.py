@@ -133,9 +133,12 @@ def _usual(summary: dict[str, Any]) -> str:
         return (
             f"{summary['mean']:.4g} ± {summary['std'] or 0:.3g}, {summary['minimum']:.4g} to {summary['maximum']:.4g}"
         )
-    if summary.get("top") is None:
-        return "masked" if summary.get("distinct") is None else f"{summary['distinct']} levels"
-    return f"{summary.get('top')!s:.16} of {summary.get('distinct')} levels"
+    top, levels = summary.get("top"), summary.get("distinct")
+    if levels is None:
+        return "masked"
+    if top == "(other)":
+        return f"more than {levels - 1} levels"
+    return f"{levels} levels" + (f", most often {top:.14}" if top else "")
 
 
 def shape(counts: list[float], cuts: list[float], levels: list[str]) -> list[float]:
