@@ -124,9 +124,13 @@ class ErrorWatch:
         numbers = np.array([r.mean - r.std, r.mean + r.std])
         for name in self.options.watches("error"):
             values = share if name == "e_detector_error" or r.task != "regression" else numbers
-            # Means over runs of errors are skewed; the bounds of detectors that average hold for twice as many rows.
-            deff = r.deff * SKEWED if r.deff > 1.0 and name != "e_detector_error" else r.deff
-            learned = base.Learned(counts=np.zeros(0), values=values, deff=np.array([deff]), worth=worth)
+            # Its bound is for numbers of middling size: means over more rows, where errors are rare or come in runs.
+            rare = name == "adwin" and r.task != "regression"
+            deff = r.deff * SKEWED if rare and r.deff > 1.0 else r.deff
+            least = max(round(0.25 / max(rate, 0.001)), 1) if rare else 1
+            learned = base.Learned(
+                counts=np.zeros(0), values=values, deff=np.array([deff]), worth=worth, least=least
+            )  # fmt: skip
             self.detectors[name] = base.load(name)(learned, self.options.arl_blocks)
 
     def when(self, row: int) -> float:

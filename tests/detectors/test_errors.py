@@ -126,3 +126,14 @@ def test_labels_that_cannot_be_judged_are_said_once():
     assert [f.detail for f in told] == [
         "label 'fraud' cannot be held against score 0.3: send a prediction too, or 0 and 1"
     ]
+
+
+@pytest.mark.parametrize("kind", ["alone", "bursts"])
+def test_adwin_is_quiet_on_rare_errors_and_runs(kind: str):
+    """One error in a hundred, or runs of errors, raise no alarm of ADWIN in 400,000 rows; a tenfold rate does."""
+    watches = [
+        (ErrorWatch(Options(signals={"error": ["adwin"]}), learn_errors(made[:2_000], "binary")), made[2_000:])
+        for made in ((alone(42_000, 0.01, s) if kind == "alone" else bursts(42_000, 0.1, s)) for s in range(10))
+    ]
+    assert sum(alarms(watch, rows) for watch, rows in watches) == 0
+    assert alarms(watches[0][0], alone(2_000, 0.1 if kind == "alone" else 0.7, 99)) == 1
