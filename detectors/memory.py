@@ -42,11 +42,9 @@ def thaw(monitor: Monitor, pieces: Iterable[bytes]) -> None:
         models: list[Any] = []
         known: dict[str, bytes] = {}
         for data in pieces:
-            form, *held = unpack(data)
-            if form != FORMAT:
-                raise ValueError(f"snapshot of format {form}, this release reads {FORMAT}: start without it")
-            models += held[0]
-            known |= held[1]
+            states, given = _opened(data)
+            models += states
+            known |= given
         for state in models:
             thaw_model(monitor, state, known)
     except (msgspec.MsgspecError, OSError, LookupError, TypeError, UnicodeDecodeError) as error:
@@ -170,14 +168,25 @@ def thaw_model(monitor: Monitor, state: dict[str, Any], known: dict[str, bytes])
         model.versions[version.name] = version
 
 
-def references(data: bytes) -> list[tuple[str, Reference, bool]]:
-    """(version, its reference, whether it serves now) of one model's state. Raises ValueError as `thaw`."""
-    form, (state,) = unpack(data)
-    if form != FORMAT:
-        raise ValueError(f"snapshot of format {form}, this release reads {FORMAT}")
-    found = [(one["name"], one["reference"]) for one in state["versions"] if one["reference"] is not None]
+def held_against(data: bytes) -> list[tuple[str, str, bool]]:
+    """(version, id of its reference, whether it serves now) of one model's piece. Raises ValueError as `thaw`."""
+    [state] = _opened(data)[0]
     serving = state["counts"][1]
-    return [(name, baseline.decode(state["references"][key]), name == serving) for name, key in found]
+    found = [(one["name"], one["reference"]) for one in state["versions"] if one["reference"] is not None]
+    return [(name, key, name == serving) for name, key in found]
+
+
+def reference_of(data: bytes) -> Reference:
+    """The reference in its own piece. Raises ValueError as `thaw`."""
+    [reference] = _opened(data)[1].values()
+    return baseline.decode(reference)
+
+
+def _opened(data: bytes) -> list[Any]:
+    form, *held = unpack(data)
+    if form != FORMAT:
+        raise ValueError(f"snapshot of format {form}, this release reads {FORMAT}: start without it")
+    return held
 
 
 def freeze_version(version: Version) -> dict[str, Any]:

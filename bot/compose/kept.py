@@ -35,11 +35,16 @@ async def models(house: Ground, wanted: str) -> list[tuple[str, str]]:
 
 async def versions(house: Ground, tenant: str, model: str) -> list[tuple[str, Any, bool]]:
     """(version, its `detectors.baseline.Reference`, whether it serves now) as last stored, at most seconds ago."""
-    from detectors.memory import references
+    from detectors.memory import held_against, reference_of
 
-    name, snapshots = f"{tenant}/{model}", house.views.snapshots
-    parts = await asyncio.gather(*(snapshots.piece(f"detect:{n}", name) for n in range(PARTITIONS)))
-    return [one for data in parts if data for one in references(data)]
+    name, snapshots, found = f"{tenant}/{model}", house.views.snapshots, []
+    for place in (f"detect:{n}" for n in range(PARTITIONS)):
+        data = await snapshots.piece(place, name)
+        for version, key, serving in held_against(data) if data else ():
+            reference = await snapshots.piece(place, f"{name}#{key}")
+            if reference is not None:
+                found.append((version, reference_of(reference), serving))
+    return found
 
 
 async def chosen(house: Ground, wanted: str, version: str) -> Any:

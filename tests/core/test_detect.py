@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from array import array
 from types import SimpleNamespace
 from typing import Any
 

@@ -5,7 +5,7 @@ import pytest
 
 from detectors.baseline import encode
 from detectors.learn import learn
-from detectors.memory import references
+from detectors.memory import held_against, reference_of
 from detectors.monitor import Monitor
 from detectors.rows import rows_of
 from tests.detectors.streams import START, events
@@ -96,6 +96,7 @@ def test_what_is_no_baseline_changes_nothing_and_is_said(moved: Monitor):
 
 def test_the_baselines_of_a_stored_state_can_be_read(moved: Monitor):
     """Both versions with what they are held against, and which of them serves."""
-    [data] = moved.pieces(whole=True).values()
-    found = [(version, reference.rows, serving) for version, reference, serving in references(data)]
+    pieces = moved.pieces(whole=True)
+    known = [(version, pieces[f"acme/m#{key}"], serving) for version, key, serving in held_against(pieces["acme/m"])]
+    found = [(version, reference_of(data).rows, serving) for version, data, serving in known]
     assert found == [("1", 500, False), ("2", 500, True)]
