@@ -49,7 +49,8 @@ def conclude(case: Case, worded: Worded | None = None, writer: str = "rules") ->
         passed, dropped, by_model = _mixed(case, worded, on_path)
     confidence = _confidence(case, causes)
     told = any(c.role == "cause" for c in passed)
-    sure = bool(causes) and told and confidence >= case.policy.investigation.confidence
+    least = max(case.policy.investigation.confidence, calibration.load().threshold)
+    sure = bool(causes) and told and confidence >= least
     action = case.actions[0]
     if worded is not None and worded.action in case.actions:
         action = worded.action
@@ -69,7 +70,7 @@ def conclude(case: Case, worded: Worded | None = None, writer: str = "rules") ->
         action=action if sure else "ticket",
         alternatives=[a for a in case.actions if a != action] if sure else [],
         evidence_digest=digest(case.evidence, case.steering),
-        calibration=calibration.VERSION,
+        calibration=calibration.load().version,
     )
 
 

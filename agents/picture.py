@@ -18,6 +18,8 @@ UNDETECTED = 2 * CALM
 """What no detector fired on counts as moved only when it moved this far."""
 NEAR = 6 * 3600.0
 """A change this long before the onset may have caused it (seconds)."""
+LAST = ", last"
+"""Marks a comparison with the last window alone."""
 EARLY = 900.0
 """An estimated onset may lie this long before its cause (seconds)."""
 
@@ -132,6 +134,11 @@ class Picture:
         return bool(self.telemetry and self.telemetry.result["takeover"])
 
     @cached_property
+    def partial(self) -> bool:
+        """Whether no window has begun since the onset: what is seen then is a mixture of before and after."""
+        return self.telemetry is None or bool(self.telemetry.result.get("partial"))
+
+    @cached_property
     def version_bound(self) -> bool:
         """Whether the movement exists only in rows of the alerting version: moved from its first window on."""
         return self.takeover and bool(self.telemetry and self.telemetry.result["healthy_version"])
@@ -191,9 +198,11 @@ class Picture:
 
     def _compared(self, signal: Signal) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
         """What a moved signal may be compared with: all healthy windows, those just before (the same season), and,
-        while no window has closed since, the reference."""
+        while no window has closed since, the reference. Where several have closed, the last one alone as well."""
         before, now, source = self.sides(signal)
         recent = [(side, signal.telemetry.get(side) or {}, now) for side in ("healthy", "just_before")]
+        if last := signal.telemetry.get("latest"):
+            recent += [(f"{side}{LAST}", then, last) for side, then, _ in recent]
         return recent if source == "telemetry" else [("reference", before, now), *recent]
 
     def sides(self, signal: Signal) -> tuple[dict[str, Any], dict[str, Any], str]:

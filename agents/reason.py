@@ -16,7 +16,7 @@ import msgspec
 from agents import calibration, traits
 from agents.causes import Candidate, Factors, Ranking, weigh
 from agents.picture import NEAR, Picture, Signal
-from agents.signatures import Traits, typed
+from agents.signatures import Traits, begins, typed
 from agents.steering import Steering
 from agents.surprise import Constants, bayes
 from core.findings import Cause, Contribution
@@ -62,21 +62,17 @@ def reason(picture: Picture, steering: Steering) -> Reasoned:
     target = _target(picture, graph)
     priors = _priors(picture, graph, steering, change, with_version)
     ranking = weigh(graph.edges, graph.factors, target, priors=priors)
-    shown = [c for c in ranking.candidates if c.node not in steering.without_nodes][: SHOWN + 3]
-    causes = []
-    first: tuple[Traits, dict[str, float]] | None = None
-    for candidate in shown:
-        seen = _traits_at(picture, graph, candidate.node, with_version)
-        kinds = typed(seen)
-        if first is None:
-            first = (seen, kinds)
-        causes.append(_cause(picture, graph, candidate, next(iter(kinds)), kinds, change, target))
-    seen, kinds = first or ({}, {"unknown": 1.0})
+    seen = _traits(picture, with_version)
+    kinds = typed(seen)
+    places = [c for c in ranking.candidates if c.node not in steering.without_nodes]
+    told = _placed(picture, graph, places, kinds)
+    causes = [_cause(picture, graph, c, kind, mass, change, target) for c, kind, mass in told[: SHOWN + 3]]
     causes = _deduplicated(causes, steering.towards)[:SHOWN]
     confidence = (
         calibration.confidence(
             causes[0].posterior,
             kinds[causes[0].type],
+            partial=picture.partial and picture.telemetry is not None,
             telemetry=picture.telemetry is not None,
             alone=picture.telemetry is None and picture.changes is None,
         )
@@ -85,6 +81,31 @@ def reason(picture: Picture, steering: Steering) -> Reasoned:
     )
     label = next((la for la, node in graph.of_label.items() if causes and node == causes[0].node), None)
     return Reasoned(causes, seen, kinds, confidence, ranking, change, with_version, label)
+
+
+def _placed(
+    p: Picture, graph: Nodes, places: list[Candidate], kinds: dict[str, float]
+) -> list[tuple[Candidate, str, float]]:
+    """(node, kind, probability of the node): each kind among the nodes where it can begin, by what the graph says of
+    them. The likeliest place of the likeliest kind first, then by probability."""
+    what = {row["id"]: row["kind"] for row in p.lineage.result["nodes"]} if p.lineage else {}
+    what |= dict.fromkeys(graph.of_label.values(), "input") | {graph.model: "model", EVERYTHING: EVERYTHING}
+    mass = dict.fromkeys((c.node for c in places), 0.0)
+    best: dict[str, tuple[float, str]] = {}
+    for kind, chance in kinds.items():
+        able = [c for c in places if begins(kind, what.get(c.node, ""))]
+        total = sum(c.posterior for c in able)
+        for c in able if total > 0 else ():
+            part = chance * c.posterior / total
+            mass[c.node] += part
+            best[c.node] = max(best.get(c.node, (-1.0, "")), (part, kind))
+    ranked = sorted((c for c in places if c.node in best), key=lambda c: -mass[c.node])
+    for kind in kinds:  # likeliest first; of a kind that can begin nowhere here nothing can be said
+        first = next((c for c in places if begins(kind, what.get(c.node, "")) and c.posterior > 0), None)
+        if first is not None:
+            rest = [(c, best[c.node][1], mass[c.node]) for c in ranked if c is not first]
+            return [(first, kind, mass[first.node]), *rest]
+    return []
 
 
 def responsible(p: Picture, steering: Steering) -> tuple[tuple[int, dict[str, Any]] | None, float]:
@@ -202,17 +223,9 @@ def _priors(
     return priors
 
 
-def _traits_at(p: Picture, graph: Nodes, node: str, with_version: float) -> Traits:
-    """The traits of a fault at `node`: those of the input it stands for, or of the largest input it feeds."""
-    label = next((la for la, n in graph.of_label.items() if n == node), None)
-    above = node != graph.model and label is None
-    lead = label or (p.moved_inputs[0] if above and p.moved_inputs else None)
-    seen = dict(traits.of(p, lead))
+def _traits(p: Picture, with_version: float) -> Traits:
+    seen = dict(traits.of(p))
     seen["came_with_version"] = with_version if seen["came_with_version"] is not None or with_version else None
-    if node == graph.model and p.kind not in ("data_drift", "staleness"):
-        seen["rescaled"] = False if seen["inputs_calm"] else seen["rescaled"]
-    if node == EVERYTHING and len(p.moved_inputs) > 1:
-        seen["rescaled"] = False
     return seen
 
 
@@ -221,7 +234,7 @@ def _cause(
     graph: Nodes,
     candidate: Candidate,
     kind: str,
-    kinds: dict[str, float],
+    mass: float,
     change: tuple[int, dict[str, Any]] | None,
     target: str,
 ) -> Cause:
@@ -237,7 +250,7 @@ def _cause(
     return Cause(
         node=candidate.node,
         type=kind,
-        posterior=round(candidate.posterior, 4),
+        posterior=round(mass, 4),
         score=round(candidate.score, 3),
         change=held,
         path=path,

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from agents import excluded, traits
+from agents import excluded, marks
 from agents.draft import NotFound
 from agents.phrases import alert_id, drafted, listed, named, plural
-from agents.picture import CALM, Picture, Signal
+from agents.picture import CALM, LAST, Picture, Signal
 from agents.reason import Reasoned
 from agents.units import BY_ID
 from core.findings import Claim, Evidence
@@ -152,8 +152,11 @@ def _fit_paths(p: Picture, signal: Signal, side: str) -> tuple[Evidence, list[st
     keys, alerted = ("p05", "p25", "p50", "p75", "p95"), f"detections.{signal.in_alert}"
     if side == "reference":
         return p.alert, [f"{alerted}.reference.{k}" for k in keys], [f"{alerted}.current.{k}" for k in keys]  # type: ignore[return-value]
-    at = f"signals.{signal.in_telemetry}"
-    since = f"{at}.current" if p.sides(signal)[2] == "telemetry" else f"{alert_id(p)}:{alerted}.current"
+    at, last = f"signals.{signal.in_telemetry}", side.endswith(LAST)
+    since = f"{at}.{'latest' if last else 'current'}"
+    if not last and p.sides(signal)[2] != "telemetry":
+        since = f"{alert_id(p)}:{alerted}.current"
+    side = side.removesuffix(LAST)
     return p.telemetry, [f"{at}.{side}.{k}" for k in keys], [f"{since}.{k}" for k in keys]  # type: ignore[return-value]
 
 
@@ -161,7 +164,7 @@ def _one_value(p: Picture, r: Reasoned) -> Claim | None:
     if not r.causes or r.causes[0].type not in ("sentinel_default", "online_store_miss") or not p.moved_inputs:
         return None
     signal = next((s for s in p.inputs[p.moved_inputs[0]] if s.family == "feature"), None)
-    if signal is None or not traits.one_value(p, signal):
+    if signal is None or not marks.one_value(p, signal):
         return None
     before, now, source = p.sides(signal)
     evidence = p.telemetry if source == "telemetry" else p.alert
@@ -180,7 +183,7 @@ def _one_value(p: Picture, r: Reasoned) -> Claim | None:
 def _nulls(p: Picture, r: Reasoned) -> Claim | None:
     label = p.moved_inputs[0] if p.moved_inputs else None
     signal = next((s for s in p.inputs.get(label or "", []) if s.family == "feature"), None)
-    share = traits.null_share(p, signal)
+    share = marks.null_share(p, signal)
     if signal is None or share is None or share < 0.02:
         return None
     _, _, source = p.sides(signal)

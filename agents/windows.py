@@ -23,6 +23,8 @@ RECENT = 24
 """How many windows are pooled on each side."""
 TAKEOVER = 6 * 3600.0
 """A version whose first window starts at most this long before the onset took over at about the onset (seconds)."""
+LATEST = 1
+"""Windows of what is seen last: the first one since the onset may hold rows from before it."""
 DETAILED = 24
 """Signals kept with all their numbers; the others keep their size only (500 features must fit into one event)."""
 _CURVE = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -32,7 +34,8 @@ def condense(windows: Sequence[WindowClosed], version: str, onset: float, at: fl
     """The result of the telemetry evidence. `windows` oldest first, any versions; without segments.
 
     {"onset", "versions": [{name, rows, windows, since, until, rows_after}], "healthy_version", "current_version",
-     "takeover": bool, "signals": [...]} with each signal as `_signal` gives it, most anomalous first.
+     "takeover": bool, "partial": bool, "signals": [...]} with each signal as `_signal` gives it, most anomalous first.
+    `partial`: no window has begun since the onset, so that what is current holds rows from before it.
     """
     whole = [w for w in windows if not w.segment and w.rows > 0]
     healthy, current, takeover = split(whole, version, onset)
@@ -49,6 +52,10 @@ def condense(windows: Sequence[WindowClosed], version: str, onset: float, at: fl
             if signal["healthy"] and signal["healthy"].get("p50") is not None:
                 signal["just_before"] = _side(signal["name"], [w for w in healthy if signal["name"] in w.signals][-4:])
                 signal["just_before"].pop("counts", None), signal["just_before"].pop("cuts", None)
+                latest = [w for w in current if signal["name"] in w.signals][-LATEST:]
+                if signal["current"] and 0 < len(latest) < signal["current"]["windows"]:
+                    signal["latest"] = _side(signal["name"], latest)
+                    signal["latest"].pop("counts", None), signal["latest"].pop("cuts", None)
         else:
             signal["healthy"] = signal["current"] = None
             signal.pop("bins", None)
@@ -59,6 +66,7 @@ def condense(windows: Sequence[WindowClosed], version: str, onset: float, at: fl
         "healthy_version": healthy[-1].version if healthy else "",
         "current_version": version,
         "takeover": takeover,
+        "partial": not any(w.start >= onset - 1 for w in current),
         "signals": signals,
     }
 

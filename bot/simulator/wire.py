@@ -1,16 +1,20 @@
 """An episode as the messages producers really send: inference batches, labels, changes and lineage, in order of time.
 
 Only faults that show in the events of one model can be told this way (see `LIVE`). So that some thousands of events
-suffice, a live fault has no less than 60 % of its type's largest size, and slow labels arrive within the hour.
+suffice, a live fault has no less than 60 % of its type's largest size, and slow labels arrive within the hour. Jobs
+report every run, those that run more often than hourly from four hours before the onset on; a stuck one reports none.
 """
 
+import uuid
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from bot.simulator.case import Case, outline
+from bot.simulator.case import outline
 from bot.simulator.episode import Episode
 from bot.simulator.lineage import Feature, Node
 from bot.simulator.record import run_events
@@ -40,6 +44,12 @@ LIVE = (
     "W4",
     "X3",
 )
+JOBS = ("ingest_job", "feature_job", "label_job", "training_job")
+OFTEN = 4 * HOUR
+SEASON = 0.4
+"""A seasonal input shifts its own mean by up to this many standard deviations in a day."""
+FROZEN = 2 * HOUR
+"""A feature that is no longer computed has lost its meaning after some multiples of this, at the longest."""
 Message = tuple[str, Any, float]
 
 
@@ -48,7 +58,8 @@ def wire(
 ) -> Iterator[Message]:
     """Yield (subject, payload, at) around the onset: `per_hour` events at the mean, in lists of at most `batch`.
 
-    `at` is event time in epoch seconds and never decreases. Raises ValueError for a type that events alone cannot show.
+    `at` is event time in epoch seconds and never decreases. Raises ValueError for a type that events alone cannot show,
+    and for an episode that touches no model.
     """
     kind = episode.truth.kind
     if kind not in LIVE:
@@ -99,6 +110,8 @@ class _Live:
             if graph.nodes[node].kind == "model"
         ]
         both = [node for node in near if node in reached]
+        if not (near or reached):
+            raise ValueError(f"no model of this episode reads what its {self.truth.kind} touches; take another seed")
         best = max(both, key=lambda node: self.spread.strength[node]) if both else (near or reached)[0]
         return graph.nodes[best]
 
@@ -133,7 +146,7 @@ class _Live:
         """Everything, in order of time."""
         tenant = self.world.tenant
         begin, end = self.onset - before * HOUR, self.onset + after * HOUR
-        out: list[Message] = [(f"lineage.{tenant.key}", event, begin) for event in run_events(self._named(begin))]
+        out = self._runs(begin, end)
         names = {node.id: node.words for node in self.world.graph.nodes.values()}
         for change in self.case.changes:
             if begin <= change["when"] <= end:
@@ -149,11 +162,28 @@ class _Live:
                 out.append((f"{family}.{tenant.key}.{self.model.words}", part, part[-1]["at"]))
         return sorted(out, key=lambda message: message[2])
 
-    def _named(self, at: float) -> Case:
+    def _runs(self, begin: float, end: float) -> list[Message]:
+        """What the pipelines report: the whole graph once, then the end of every run of every job."""
         words = {node.id: node.words for node in self.world.graph.nodes.values()}
-        runs = dict.fromkeys(words, (at, False))
         nodes = [node | {"name": words[node["id"]]} for node in self.case.nodes]
-        return replace(self.case, nodes=nodes, runs=runs)
+        case = replace(self.case, nodes=nodes, runs=dict.fromkeys(words, (begin, False)))
+        told = [(begin, event) for event in run_events(case)]
+        first = {event["job"]["name"]: event for _, event in told if event.get("job")}
+        failing = stream(self.world.seed, "wire", "runs").random() < 0.5
+        for node in self.world.graph.nodes.values():
+            if node.kind not in JOBS or node.words not in first or node.cadence <= 0:
+                continue
+            since = begin if node.cadence >= HOUR else self.onset - OFTEN
+            for at in np.arange(np.ceil((since - node.phase) / node.cadence), (end - node.phase) / node.cadence):
+                ended = float(at * node.cadence + node.phase)
+                stuck = node.id == self.fault.node and self.fault.type in ("F1", "L1") and ended > self.fault.onset
+                if stuck and not failing:
+                    continue
+                state = "FAIL" if stuck else "COMPLETE"
+                run = {"runId": str(uuid.UUID(int=zlib.crc32(f"{node.id} {ended}".encode())))}
+                when = datetime.fromtimestamp(ended, UTC).isoformat()
+                told.append((ended, first[node.words] | {"eventType": state, "eventTime": when, "run": run}))
+        return [(f"lineage.{self.world.tenant.key}", event, at) for at, event in told]
 
     def _amount(self, t: np.ndarray) -> np.ndarray:
         hops = self.spread.hops.get(self.model.id, self.spread.hops.get(self.fault.node, ()))
@@ -170,14 +200,14 @@ class _Live:
         if kind == "X3":
             wave = wave * (1 - amount)
         t = t[(random.random(len(t)) < wave / 1.6) & (t < end)]
-        amount, drift = self._amount(t), np.sin(t / (5 * HOUR))
+        amount, season = self._amount(t), self._seasons(t)
         share = self.shares / self.shares.sum()
         slice_ = random.choice(len(self.segments), len(t), p=share)
         if kind in ("W1", "W4"):
             grown = random.random(len(t)) < 0.5 * amount
             slice_ = np.where(grown, fault.segments[0] if fault.segments else 0, slice_)
         in_slice = np.isin(slice_, fault.segments) if fault.segments else np.ones(len(t), bool)
-        z = random.standard_normal((len(self.inputs), len(t))) + 0.3 * np.sin(slice_)[None] + 0.4 * drift
+        z = random.standard_normal((len(self.inputs), len(t))) + 0.3 * np.sin(slice_)[None] + season
         if kind in ("W1", "W4"):
             z = z + 0.8 * ((slice_ == (fault.segments[0] if fault.segments else 0)) & (amount > 0))
         if kind == "W3":
@@ -185,7 +215,7 @@ class _Live:
         weights = np.array([item.weight for item in self.inputs])
         offset = -1.0
         truth = offset + weights @ z
-        served, shown = self._served(z, amount, in_slice, drift, t)
+        served, shown = self._served(z, amount, in_slice, season, t)
         score = 1 / (1 + np.exp(-(offset + weights @ served)))
         score, cut, late = self._scored(score, amount, t)
         events = []
@@ -209,8 +239,15 @@ class _Live:
             )
         return events
 
+    def _seasons(self, t: np.ndarray) -> np.ndarray:
+        """Shift of each input's mean by the time of day, in sd, inputs x events: every other input has none."""
+        random = stream(self.world.seed, "wire", "season")
+        depth = random.uniform(0, SEASON, len(self.inputs)) * (random.random(len(self.inputs)) < 0.5)
+        phase = random.uniform(0, 24, len(self.inputs))
+        return depth[:, None] * np.cos(2 * np.pi * (t[None] / HOUR - phase[:, None]) / 24)
+
     def _served(
-        self, z: np.ndarray, amount: np.ndarray, in_slice: np.ndarray, drift: np.ndarray, t: np.ndarray
+        self, z: np.ndarray, amount: np.ndarray, in_slice: np.ndarray, season: np.ndarray, t: np.ndarray
     ) -> tuple[np.ndarray, list[list]]:
         """(inputs as the model effectively saw them, in sd; values as they are in the event), features x events."""
         random, fault, kind = self.random, self.fault, self.fault.type
@@ -246,12 +283,24 @@ class _Live:
                 ]
                 served[j] = np.where(missed, -1 / item.spread, served[j])
             elif kind == "F1" and item.hit:
-                frozen = np.where(amount > 0, random.permutation(z[j]) * 0.2 - drift, z[j])
+                frozen = self._frozen(z[j], season[j], amount, t)
                 served[j] = frozen
                 if not item.feature.categorical:
                     values = [float(v) for v in np.round(item.level * (1 + item.spread * frozen), 4)]
             shown.append(values)
         return served, shown
+
+    def _frozen(self, z: np.ndarray, season: np.ndarray, amount: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """An input as it was computed last: it looks as it did then, and means less with every hour."""
+        on = amount > 0
+        if not on.any():
+            return z
+        begun = int(np.argmax(on))
+        age = np.clip(t - t[begun], 0, None)
+        keeps = 1 - self.fault.size * (1 - np.exp(-age / min(self.fault.params["tau"], FROZEN)))
+        other = self.random.permutation(z - season)
+        old = keeps * (z - season) + np.sqrt(1 - keeps**2) * other + season[begun]
+        return np.where(on, old, z)
 
     def _scored(
         self, score: np.ndarray, amount: np.ndarray, t: np.ndarray

@@ -49,15 +49,14 @@ async def test_a_unit_change_that_came_with_a_deployment_is_named_with_deploymen
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_real_season_is_drift_and_never_a_rollback(seed):
-    """Weather that drifts for weeks, with the error rising, is covariate drift: retrain, no rollback on offer."""
+    """Weather that drifts for weeks, with the error rising, is covariate drift: no rollback is on offer."""
     windows, case = spring_case(seed)
     old = ChangeRecorded(
         id="chg_old", at=T0 + 20 * 24 * HOUR - 30 * HOUR, kind="deployment", target="rebooking", summary="ui"
     )
     h = await investigation(windows, old, causes=("covariate_drift",)).investigate(case, 0.0)
-    assert not h.abstained
-    assert h.cause.type in ("covariate_drift", "concept_drift")
-    assert h.action == "retrain"
+    assert h.causes[0].type == "covariate_drift"
+    assert h.action in ("retrain", "ticket")
     assert "rollback" not in (h.action, *h.alternatives)
     assert any("version 1 served" in text for text in said(h, "ruled_out"))
 

@@ -70,13 +70,12 @@ async def test_scores_that_moved_with_a_new_version_over_calm_inputs_are_a_bad_v
 
 
 async def test_errors_that_rise_over_calm_inputs_and_no_change_are_concept_drift():
-    """The relation moved: retrain, never a rollback."""
+    """The relation moved: never a rollback."""
     world, windows = calm()
     windows = outputs(windows, world, score=(0.0, 1.0), error=step((0.2, 0.05), (0.45, 0.05)))
     h = await run(windows, [fired("error", "concept_drift")], "concept_drift", "1")
-    assert h.cause.type == "concept_drift"
-    assert h.action == "retrain"
-    assert "rollback" not in h.alternatives
+    assert h.causes[0].type == "concept_drift"
+    assert "rollback" not in (h.action, *h.alternatives)
 
 
 async def test_a_model_that_fell_silent_gets_a_ticket():
