@@ -2,7 +2,8 @@
 
 Six layers over vectors of 384 are small enough for numpy to keep up with torch on one thread. What stays in memory is
 the 43 MB of the layers; of the vocabulary's 47 MB only the words that were met are read (the file is mapped). Texts
-lie end to end, so nothing is spent on padding. Vectors agree with those of sentence-transformers to cosine 0.99999.
+lie end to end, so nothing is spent on padding, and word pieces lie along the last axis: each step then runs along whole
+rows, and attention copies nothing. Vectors agree with those of sentence-transformers to cosine 0.99999.
 
 Reference: Devlin et al., "BERT", NAACL 2019; Wang et al., "MiniLM", NeurIPS 2020.
 """
@@ -19,6 +20,8 @@ LONGEST = 256
 """Word pieces of a text that are read; the model was trained on no more."""
 AT_ONCE = 1_024
 """Word pieces in one pass: more is no faster and takes memory."""
+FAR = np.float32(60.0)
+"""No piece of text attends to another this much more than to nothing; beyond, the exponential would overflow."""
 _EPSILON = 1e-12
 
 
@@ -64,10 +67,11 @@ class MiniLM:
         ends = np.cumsum([len(ids) for ids in pieces]).tolist()
         spans = [slice(end - len(ids), end) for end, ids in zip(ends, pieces, strict=True)]
         places = np.concatenate([np.arange(len(ids)) for ids in pieces])
-        x = _normal(np.asarray(self._words[np.concatenate(pieces)]) + self._places[places], *self._first)
+        x = np.ascontiguousarray((self._words[np.concatenate(pieces)] + self._places[places]).T)
+        x = _normal(x, *self._first)
         for layer in self._layers:
             x = layer(x, spans)
-        return np.stack([x[span].mean(axis=0) for span in spans])
+        return np.stack([x[:, span].mean(axis=1) for span in spans])
 
 
 class _Layer:
@@ -78,27 +82,34 @@ class _Layer:
 
         def linear(name: str, path: str) -> tuple[np.ndarray, np.ndarray]:
             weight, more = held.read(f"{at}{path}.weight"), correct(f"{number}.{name}")
-            return np.ascontiguousarray((weight if more is None else weight + more).T), held.read(f"{at}{path}.bias")
+            weight = weight if more is None else weight + more
+            return np.ascontiguousarray(weight), held.read(f"{at}{path}.bias")[:, None]
 
         parts = [linear(name, f"attention.self.{name}") for name in ("query", "key", "value")]
-        self._asks = np.concatenate([weight for weight, _ in parts], 1), np.concatenate([bias for _, bias in parts])
+        parts[0] = tuple(part * np.float32((WIDTH // HEADS) ** -0.5) for part in parts[0])
+        self._asks = np.concatenate([weight for weight, _ in parts]), np.concatenate([bias for _, bias in parts])
         self._out = linear("out", "attention.output.dense")
-        self._up, self._down = linear("up", "intermediate.dense"), linear("down", "output.dense")
+        self._up, (weight, bias) = linear("up", "intermediate.dense"), linear("down", "output.dense")
+        self._down = weight * np.float32(0.5), bias  # `_gelu` gives twice as much
         self._norms = held.norm(f"{at}attention.output.LayerNorm"), held.norm(f"{at}output.LayerNorm")
 
     def __call__(self, x: np.ndarray, spans: Sequence[slice]) -> np.ndarray:
-        asks = _linear(x, self._asks).reshape(len(x), 3, HEADS, WIDTH // HEADS)
+        asks = _linear(x, self._asks).reshape(3, HEADS, WIDTH // HEADS, -1)
         seen = np.empty_like(x)
         for span in spans:
-            query, key, value = asks[span].transpose(1, 2, 0, 3)
-            weights = query @ key.transpose(0, 2, 1)
-            weights *= (WIDTH // HEADS) ** -0.5
-            weights -= weights.max(axis=-1, keepdims=True)
+            query, key, value = asks[..., span]
+            weights = key.transpose(0, 2, 1) @ query  # (heads, pieces seen, pieces that ask)
+            np.clip(weights, -FAR, FAR, out=weights)
             np.exp(weights, out=weights)
-            weights /= weights.sum(axis=-1, keepdims=True)
-            seen[span] = (weights @ value).transpose(1, 0, 2).reshape(-1, WIDTH)
-        x = _normal(x + _linear(seen, self._out), *self._norms[0])
-        return _normal(x + _linear(_gelu(_linear(x, self._up)), self._down), *self._norms[1])
+            found = value @ weights
+            found /= weights.sum(axis=1, keepdims=True)
+            seen[:, span] = found.reshape(WIDTH, -1)
+        seen = _linear(seen, self._out)
+        seen += x
+        x = _normal(seen, *self._norms[0])
+        seen = _linear(_gelu(_linear(x, self._up)), self._down)
+        seen += x
+        return _normal(seen, *self._norms[1])
 
 
 class _Weights:
@@ -121,7 +132,7 @@ class _Weights:
         return np.memmap(self._path, "<f4", "r", start, shape)
 
     def norm(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        return self.read(f"{name}.weight"), self.read(f"{name}.bias")
+        return self.read(f"{name}.weight")[:, None], self.read(f"{name}.bias")[:, None]
 
     def _where(self, name: str) -> tuple[tuple[int, ...], int]:
         entry = self._header[name]
@@ -131,21 +142,22 @@ class _Weights:
 
 
 def _linear(x: np.ndarray, weight: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    out = x @ weight[0]
+    out = weight[0] @ x
     out += weight[1]
     return out
 
 
 def _normal(x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    x = x - x.mean(axis=-1, keepdims=True)
-    x /= np.sqrt((x * x).mean(axis=-1, keepdims=True) + _EPSILON)
+    """Each column of mean 0 and deviation 1, scaled and shifted; in place of `x`."""
+    x -= x.mean(axis=0)
+    x /= np.sqrt(np.einsum("ij,ij->j", x, x) / len(x) + _EPSILON)
     x *= scale
     x += shift
     return x
 
 
 def _gelu(x: np.ndarray) -> np.ndarray:
-    """x times (nearly) the normal distribution function of x; the tanh form, within 5e-4 of the exact one."""
+    """2x times (nearly) the normal distribution function of x; the tanh form, within 1e-3 of the exact one."""
     bent = x * x
     bent *= np.float32(0.044715 * (2 / np.pi) ** 0.5)
     bent += np.float32((2 / np.pi) ** 0.5)
@@ -153,5 +165,4 @@ def _gelu(x: np.ndarray) -> np.ndarray:
     np.tanh(bent, out=bent)
     bent += 1
     bent *= x
-    bent *= np.float32(0.5)
     return bent

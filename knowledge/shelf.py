@@ -47,12 +47,14 @@ class Shelf:
         self._owner = np.zeros(64, dtype=np.int64)
         self._row = np.full(64, -1, dtype=np.int64)
         self._title_row = np.full(64, -1, dtype=np.int64)
+        self._groups: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self._free_docs: list[int] = []
         self._free_chunks: list[int] = []
 
     def put(self, book: Runbook, parts: Sequence[Chunk], rows: np.ndarray | None) -> None:
         """Adds a runbook in place of its earlier revision. `rows`: vector rows of its title and then of each chunk."""
         self.drop(book.file)
+        self._groups = None
         slot = self._free_docs.pop() if self._free_docs else len(self.files)
         if slot == len(self.files):
             self.files.append(book.file)
@@ -75,6 +77,7 @@ class Shelf:
         slot = self.slots.pop(file, None)
         if slot is None:
             return
+        self._groups = None
         for at in self._parts.pop(slot):
             self._chunk.remove(at)
             del self.chunk_of[at]
@@ -98,9 +101,19 @@ class Shelf:
         terms, size = dict.fromkeys(words(text), 1.0), len(self.files)
         chunk = _share(self._chunk, terms, len(self._owner))
         best = np.zeros(size, dtype=np.float32)
-        hit = np.flatnonzero(chunk)
-        np.maximum.at(best, self._owner[hit], chunk[hit])
+        order, starts, owners = self._grouped()
+        if len(order):
+            best[owners] = np.maximum.reduceat(chunk[order], starts)
         return ByWords(_share(self._body, terms, size), best, _share(self._title, terms, size), chunk)
+
+    def _grouped(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(chunk slots in use, a runbook's together; where each runbook's begin; its slot); kept until a change."""
+        if self._groups is None:
+            used = np.fromiter(self.chunk_of, dtype=np.int64, count=len(self.chunk_of))
+            order = used[np.argsort(self._owner[used], kind="stable")]
+            owners, starts = np.unique(self._owner[order], return_index=True)
+            self._groups = order, starts, owners
+        return self._groups
 
     def chunk_rows(self, slots: Sequence[int]) -> np.ndarray:
         return self._row[np.asarray(slots, dtype=np.int64)]
