@@ -31,13 +31,13 @@ _CURVE = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
 def condense(windows: Sequence[WindowClosed], version: str, onset: float, at: float) -> dict[str, Any]:
-    """The result of the telemetry evidence. `windows` oldest first, any versions; without segments.
+    """The result of the telemetry evidence. `windows` in any order, of any versions; without segments.
 
     {"onset", "versions": [{name, rows, windows, since, until, rows_after}], "healthy_version", "current_version",
      "takeover": bool, "partial": bool, "signals": [...]} with each signal as `_signal` gives it, most anomalous first.
     `partial`: no window has begun since the onset, so that what is current holds rows from before it.
     """
-    whole = [w for w in windows if not w.segment and w.rows > 0]
+    whole = sorted((w for w in windows if not w.segment and w.rows > 0), key=lambda w: (w.end, w.start, w.id))
     healthy, current, takeover = split(whole, version, onset)
     names = sorted({name for w in (*healthy, *current) for name in w.signals})
     signals = [_signal(name, healthy, current) for name in names]

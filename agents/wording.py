@@ -6,6 +6,7 @@ through the same gate as everything else; a sentence that fails is replaced by t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -17,6 +18,8 @@ from core.findings import Cause, Claim
 from core.ports import LanguageModel
 
 MAX_SENTENCE = 400
+GRACE = 1.0
+"""Seconds beyond its time after which a model is left behind."""
 NEAR = 0.5
 """A cause is offered to the model if it is at least this likely relative to the first."""
 
@@ -71,10 +74,10 @@ async def word(
     complaints: Sequence[str] = (),
 ) -> Worded:
     """The findings in the model's words. Raises Unavailable when it is slow, away, or answers anything else."""
-    answer = await model.fill(
-        prompts.text("hypothesise"), ask(claims, causes, actions, complaints), Wording, timeout=timeout
-    )
-    if not isinstance(answer, Wording):
+    asked = prompts.text("hypothesise"), ask(claims, causes, actions, complaints)
+    async with asyncio.timeout(timeout + GRACE):  # whatever stands behind the port may not know of time
+        answer = await model.fill(*asked, Wording, timeout=timeout)
+    if not _filled(answer):
         raise Unavailable("the language model did not fill the form")
     said: dict[str, str] = {}
     for sentence in answer.sentences[:60]:
@@ -86,3 +89,12 @@ async def word(
     cause = choices.get(answer.cause.strip(), causes[0].node if causes else "")
     action = answer.action.strip() if answer.action.strip() in actions else (actions[0] if actions else "ticket")
     return Worded(worded, cause, action)
+
+
+def _filled(answer: object) -> bool:
+    """Whether every field of the form holds what it should."""
+    try:
+        msgspec.convert(msgspec.to_builtins(answer), Wording)
+    except (msgspec.MsgspecError, TypeError):
+        return False
+    return isinstance(answer, Wording)

@@ -36,7 +36,7 @@ async def ask(
                 async with session.request(
                     method, url, json=body, headers=headers, allow_redirects=False
                 ) as answer:  # fmt: skip
-                    raw = await answer.content.read(LONGEST_ANSWER)
+                    raw = await _whole(answer, what)
                     status = answer.status
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 said = f"does not answer ({cleaned(str(error) or type(error).__name__)})"
@@ -48,6 +48,16 @@ async def ask(
                 raise Refused(f"{what} answered {status}: {_message(raw)}")
             return _decoded(raw, what)
     raise Unavailable(f"{what} {said}; {remedy}")
+
+
+async def _whole(answer: aiohttp.ClientResponse, what: str) -> bytes:
+    """The body, in however many pieces it comes. Raises Unavailable when it does not end within the bound."""
+    raw = bytearray()
+    async for piece in answer.content.iter_any():
+        raw += piece
+        if len(raw) > LONGEST_ANSWER:
+            raise Unavailable(f"{what} answered more than {LONGEST_ANSWER:,} bytes")
+    return bytes(raw)
 
 
 def _decoded(raw: bytes, what: str) -> Any:

@@ -21,6 +21,8 @@ from knowledge.words import clean
 
 MAX_ENDS = 1_000
 MAX_COLUMNS = 500
+FAR = 4_102_444_800.0
+"""2100-01-01: the newest statement wins, so one from a broken clock would win for good."""
 _TYPES = {"MODEL": "model", "FEATURE": "feature", "SERVICE": "service", "ENDPOINT": "service"}
 _SCHEMES = {"mlflow": "model", "models": "model", "model": "model", "endpoint": "service", "feature": "feature"}
 _STATES = {
@@ -154,6 +156,8 @@ def _time(event: dict[str, Any]) -> float:
         raise LineageError(f"eventTime {str(value)[:40]!r} is not a time; write it as 2026-10-02T03:00:00Z") from None
     if not math.isfinite(seconds) or seconds <= 0:
         raise LineageError(f"eventTime {str(value)[:40]!r} is before 1970; check the producer's clock")
+    if seconds > FAR:
+        raise LineageError(f"eventTime {str(value)[:40]!r} is after 2100; check the producer's clock")
     return seconds
 
 
@@ -162,9 +166,10 @@ def _named(item: Any, where: str) -> str:
     if not isinstance(item, dict):
         raise LineageError(f"{where} is not an object with namespace and name")
     parts = [item.get("namespace"), item.get("name")]
-    if not all(isinstance(part, str) and part.strip() for part in parts):
+    told = [_text(part) if isinstance(part, str) else "" for part in parts]
+    if not all(told):
         raise LineageError(f"{where} has no namespace and name; both are required text")
-    return "/".join(_text(part) for part in parts)
+    return "/".join(told)
 
 
 def _list(event: dict[str, Any], key: str) -> list:

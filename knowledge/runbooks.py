@@ -138,7 +138,7 @@ def listing(root: Path | str, below: str = "") -> Iterator[tuple[str, str, os.st
         name = entry.name
         if name.startswith((".", "_")):
             continue
-        with suppress(FileNotFoundError):  # removed between listing and looking: the next look agrees
+        with suppress(FileNotFoundError, RuntimeError):  # removed meanwhile, or a link to itself: nothing to read
             if entry.is_dir(follow_symlinks=False):
                 yield from listing(root, os.path.join(below, name))
             elif name.lower().endswith((".md", ".markdown")) and name.lower() != "readme.md":
@@ -177,6 +177,8 @@ def load(roots: Path | Iterable[Path], known: Known | None = None) -> Library:
 
 def load_file(path: Path, file: str, known: Known | None = None) -> tuple[Runbook | None, list[Complaint]]:
     """`parse` of a file on disk; a file over the limit is not even read."""
+    if "\ufffd" in (shown := file.encode("utf-8", "surrogateescape").decode("utf-8", "replace")) and shown != file:
+        return None, [Complaint(shown, 1, "error", "the file's name is not UTF-8", "Rename it; nothing could cite it")]
     try:
         size = path.stat().st_size
         return parse(file, path.read_bytes(), known) if size <= MAX_BYTES else (None, [_too_big(file, size)])

@@ -136,6 +136,14 @@ async def test_a_job_that_missed_its_run_speaks_for_a_stale_input():
     assert "stale_feature_job" in [c.type for c in h.causes]
 
 
+async def test_windows_in_any_order_give_the_same_evidence():
+    """Windows that were stored late or out of order make the same evidence, byte for byte."""
+    windows = flow(default(["temp"]))
+    straight, _ = await seen(windows, fired("feature:temp", "data_drift"))
+    backwards, _ = await seen(windows[::-1], fired("feature:temp", "data_drift"))
+    assert backwards.telemetry.digest == straight.telemetry.digest
+
+
 async def test_a_window_with_rows_from_before_proves_no_share():
     """While no window has begun since the onset, a half of nulls may be the half of a column that is gone."""
     windows = flow(lambda f, x, at: (x[:100], 100) if f == "humid" and at >= T0 else (x, 0), hours=4)

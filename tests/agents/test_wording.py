@@ -1,7 +1,10 @@
 """A language model in the loop: it may word and choose, and nothing else. A function is the model here."""
 
+import asyncio
+
 import pytest
 
+from agents import investigate, wording
 from agents.wording import Sentence, Wording
 from core.errors import Unavailable
 from core.findings import ACTIONS
@@ -127,3 +130,29 @@ async def test_hostile_text_reaches_the_model_only_templated_and_fenced():
     assert prompt.count("<<<") == prompt.count(">>>")
     outside = "".join(part.split(">>>")[-1] for part in prompt.split("<<<"))
     assert "temp" not in outside
+
+
+async def test_a_model_that_ignores_its_time_is_left_behind(monkeypatch):
+    """A port that never returns, whatever time it was given, costs that time and a little: the rules write."""
+    monkeypatch.setattr(investigate, "MODEL_SECONDS", 0.01)
+    monkeypatch.setattr(wording, "GRACE", 0.01)
+
+    class Deaf:
+        name = "deaf"
+
+        async def fill(self, system, user, schema, *, timeout):
+            await asyncio.Event().wait()
+
+    windows, about = celsius_case()
+    async with asyncio.timeout(30):
+        h = await investigation(windows, DEPLOY, model=Deaf()).investigate(about, 0.0)
+    assert h.written_by == "rules"
+    assert h.action == "rollback"
+
+
+@pytest.mark.parametrize("form", [Wording(None, None, None), Wording([Sentence(None, None)], "C1", "ticket"), "prose"])
+async def test_a_form_that_is_half_filled_is_no_answer(form):
+    """Fields left empty by whatever stands behind the port: the rules' own sentences, and no exception."""
+    _, h = await ask(lambda user, call: form)
+    assert h.written_by == "rules"
+    assert [c.text for c in h.claims] == [c.text for c in (await rules_alone()).claims]

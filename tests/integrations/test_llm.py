@@ -205,3 +205,24 @@ async def test_a_faithful_model_is_named_on_the_hypothesis(opened):
     found = await hypothesis(VLLM(f"{await opened(words.app)}/v1"))
     assert found.written_by == "model:small"
     assert any("left its baseline" in c.text for c in found.claims)
+
+
+async def test_an_answer_that_comes_in_pieces_is_read_whole_and_an_endless_one_is_not(opened, monkeypatch):
+    """A body in several pieces is one answer; one that does not end within the bound is refused, not cut."""
+    whole = json.dumps({"choices": [{"message": {"content": '{"headline": "%s"}' % ("h" * 200_000)}}]}).encode()
+
+    async def dribble(request):
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        for at in range(0, len(whole), 20_000):
+            await response.write(whole[at : at + 20_000])
+            await asyncio.sleep(0)
+        return response
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", dribble)
+    llm = VLLM(f"{await opened(app)}/v1", "m")
+    assert (await llm.fill("s", "u", Form, timeout=5)).headline == "h" * 200_000
+    monkeypatch.setattr(http, "LONGEST_ANSWER", 100_000)
+    with pytest.raises(Unavailable, match="more than 100,000 bytes"):
+        await llm.fill("s", "u", Form, timeout=5)

@@ -1,6 +1,8 @@
 """Reading runbooks: plain Markdown is enough, and nothing that a file holds can stop the rest."""
 
+import os
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from knowledge.frontmatter import FrontMatter, Known
 from knowledge.runbooks import MAX_BYTES, chunks, load, parse, pieces
+from knowledge.search import Runbooks
 
 GOOD = b"""---
 title: PSI shift on a categorical feature
@@ -223,3 +226,15 @@ def test_max_bytes_is_the_documented_half_mebibyte():
     """The limit in the complaint is the limit in force."""
     assert parse("a.md", b"x" * MAX_BYTES)[0] is not None
     assert parse("a.md", b"x" * (MAX_BYTES + 1))[0] is None
+
+
+def test_a_link_to_itself_and_a_name_that_is_no_text_stop_nobody(tmp_path):
+    """A looping link, a dangling one and a file name that is not UTF-8: the rest is read and searched."""
+    (tmp_path / "good.md").write_text("# Good\n\nRestart the ingest job.")
+    (tmp_path / "loop.md").symlink_to(tmp_path / "loop.md")
+    (tmp_path / "gone.md").symlink_to(tmp_path / "nowhere.md")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.md")).write_text("# Bad\n\nRestart the ingest job.")
+    library = Runbooks(tmp_path)
+    library.refresh()
+    assert [p.citation.file for p in library.passages("restart the ingest job", asked=True)] == ["good.md"]
+    assert [c.what for cs in library.complaints.values() for c in cs] == ["the file's name is not UTF-8"]
