@@ -20,6 +20,8 @@ NEAR = 6 * 3600.0
 """A change this long before the onset may have caused it (seconds)."""
 LAST = ", last"
 """Marks a comparison with the last window alone."""
+UNNAMED = "unnamed"
+"""What a signal without any name is called."""
 EARLY = 900.0
 """An estimated onset may lie this long before its cause (seconds)."""
 
@@ -78,8 +80,8 @@ class Picture:
             s, effect = row.get("s"), detection.get("effect")
             found[name] = Signal(
                 name,
-                row.get("label") or detection["label"],
-                row.get("family") or detection["family"],
+                row.get("label") or detection.get("label") or name or UNNAMED,
+                row.get("family") or detection.get("family") or name or UNNAMED,
                 math.nan if s is None else s,
                 abs(effect) if effect is not None else row.get("psi") or 0.0,
                 a is not None,

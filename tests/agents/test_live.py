@@ -1,5 +1,7 @@
 """What a live incident shows, and how sure one may be of it."""
 
+import itertools
+
 import msgspec
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from core.events import SignalWindow
 from core.findings import Detection, Histogram, Summary
 from core.policy import load
 from tests.agents.test_kinds import fired, run
-from tests.agents.world import HOUR, LEVEL, T0, World, alert, celsius, incident, investigation, lineage, summary
+from tests.agents.world import HOUR, LEVEL, T0, Graph, World, alert, celsius, incident, investigation, lineage, summary
 
 
 def categories(name, shares, windows, rows=200):
@@ -134,6 +136,25 @@ async def test_a_job_that_missed_its_run_speaks_for_a_stale_input():
         i for i, row in enumerate(p.lineage.result["nodes"]) if row["id"] == "weather_features"))}  # fmt: skip
     assert traits.of(p)["stale"]
     assert "stale_feature_job" in [c.type for c in h.causes]
+
+
+async def test_a_signal_without_a_name_is_no_error():
+    """Windows may hold a signal whose name is empty: it is called unnamed, and the investigation goes on."""
+    windows = [msgspec.structs.replace(w, signals={**w.signals, "": w.signals["feature:temp"]}) for w in flow()]
+    p, h = await seen(windows, fired("feature:temp", "data_drift"))
+    assert p.signals[""].label == "unnamed"
+    assert h.causes
+
+
+@pytest.mark.parametrize("length", [1, 2, 30])
+async def test_lineage_that_feeds_itself_is_investigated_all_the_same(length):
+    """The model among its own ancestors, in a ring of any length, and two nodes that feed each other: a hypothesis."""
+    ring = ["flight-delay", *(f"n{i}" for i in range(length)), "flight-delay"]
+    edges = [*itertools.pairwise(ring), ("n0", "temp"), ("temp", "n0"), *((f, "flight-delay") for f in LEVEL)]
+    graph = Graph(edges, {"flight-delay": "model", "n0": "source"})
+    windows = flow(lambda f, x, at: (celsius(x) if f == "temp" and at >= T0 else x, 0))
+    _, h = await seen(windows, fired("feature:temp", "data_drift"), graph=graph)
+    assert (h.causes[0].type, h.causes[0].node) in (("unit_change", "temp"), ("unit_change", "n0"))
 
 
 async def test_windows_in_any_order_give_the_same_evidence():
