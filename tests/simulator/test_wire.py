@@ -72,3 +72,23 @@ def test_a_promoted_model_has_another_version():
 def test_every_live_type_is_in_the_catalogue():
     """The live types are types."""
     assert set(LIVE) <= set(TYPES)
+
+
+def test_jobs_report_every_run_and_a_stuck_one_no_good_one():
+    """Each run of a job is told; of the stuck job none ends well after the fault began, of others some do."""
+    episode = generate(4000, "F1")
+    root = episode.truth.plain()["root"]
+    name = episode.visible._world.graph.nodes[root["node"]].words
+    messages = list(wire(episode, hours_before=60, hours_after=12, per_hour=20))
+    ended = {}
+    for subject, event, at in messages:
+        if subject.startswith("lineage.") and event.get("job") and event["eventType"] == "COMPLETE":
+            ended.setdefault(event["job"]["name"], []).append(at)
+    assert max(ended[name]) <= root["onset_ts"]
+    assert any(max(times) > root["onset_ts"] and len(times) > 3 for job, times in ended.items() if job != name)
+
+
+def test_an_episode_that_touches_no_model_is_refused():
+    """Where no model reads what a fault touches, there is nothing to serve: it says so."""
+    with pytest.raises(ValueError, match="take another seed"):
+        wire(generate(4012, "W4"))
