@@ -6,7 +6,6 @@ A single fault has to explain all that moved, so a trait speaks of all moved inp
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from agents import late, marks, relation
 from agents.marks import MARKED, Mark
@@ -169,6 +168,3 @@ def _share(count: int, p: Picture) -> float | None:
 def _degree(value: float, bounds: tuple[float, float]) -> float:
     low, high = bounds
     return min(max((value - low) / (high - low), 0.0), 1.0)
-
-
-__all__: list[Any] = ["came_with_version", "mirrored", "of"]

@@ -22,7 +22,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from agents import calibration
-from benchmarks.live_incidents import Answer, answers, bar, table, told_last
+from benchmarks.live_incidents import Answer, answers, table, told_last
+from bot.progress import bar
 from bot.simulator.evaluate import seeds
 from bot.simulator.score import ece
 from bot.simulator.wire import LIVE

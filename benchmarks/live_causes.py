@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from agents import calibration
-from benchmarks.live_incidents import CALM, Answer, answers, bar, table, told_last
+from benchmarks.live_incidents import CALM, Answer, answers, table, told_last
+from bot.progress import bar
 from bot.simulator.evaluate import seeds
 from bot.simulator.score import ece
 from bot.simulator.wire import LIVE

@@ -22,7 +22,6 @@ from agents.investigate import Investigation
 from agents.picture import Picture
 from agents.reason import reason
 from agents.steering import read as steering
-from bot.progress import bar
 from bot.simulator.catalogue import TYPES
 from bot.simulator.episode import generate
 from bot.simulator.wire import wire
@@ -224,6 +223,3 @@ def table(said: Any, right: Any, bins: int = 8) -> list[dict[str, float]]:
         for part in np.array_split(order, bins)
         if len(part)
     ]
-
-
-__all__ = ["Answer", "Memory", "Told", "answers", "bar", "kept", "play", "right", "table", "told_last"]
