@@ -10,17 +10,24 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agents import benign, blast, cases, helps, remedies, sanitise, weights
+from agents import blast, cases, helps, remedies, sanitise, weights
+from agents.candidates import alerting, fits
 from agents.cases import Case
-from agents.diagnose import Diagnosis, Typed, diagnose
+from agents.diagnose import BENIGN_AT, Diagnosis, Typed, diagnose
 from agents.draft import short
 from agents.faults import CODES
-from agents.signs import changed, onset
 from agents.verdict import HEADLINES
 from core.policy import Policy, load
 
 SHOWN = 10
-ON_PATH = 0.08
+BENIGN = {
+    "seasonality": "what moved looks like a season that comes back",
+    "campaign_mix": "what moved looks like another mix of traffic",
+    "threshold_change": "what moved looks like a planned change of the threshold",
+}
+TOLD, CLEAR = 0.2, 0.6
+"""How clearly something must have moved to be told; on the way from the root to the alert."""
+ON_PATH = 0.02
 """From this chance on a node is held to have been reached."""
 
 
@@ -48,9 +55,9 @@ def answer_of(case: Case, policy: Policy) -> dict[str, Any]:
     """The answer to a case that was read. Pure."""
     found = diagnose(case)
     best = found.causes[0].posterior if found.causes else 0.0
-    quiet, fitted = found.benign, weights.load()
-    top = found.causes[0] if found.causes and quiet < benign.AT else None
-    kind = next(iter(found.kinds), "unknown")
+    quiet, fitted = sum(found.benign.values()), weights.load()
+    top = found.causes[0] if found.causes and quiet < BENIGN_AT else None
+    kind = next(iter(found.kinds), "unknown") if top else _quietest(found)
     confidence = weights.calibrated(best if top is not None else quiet, fitted)
     change, sure = _change(case, found, top)
     actions = remedies.choose(kind, 1.0 if kind == "bad_model_version" else 0.0, policy) if top else ["notify"]
@@ -58,8 +65,8 @@ def answer_of(case: Case, policy: Policy) -> dict[str, Any]:
     return {
         "case": case.name,
         "causes": [_cause(case, c) for c in found.causes[:SHOWN]],
-        "type": CODES.get(kind, "other") if top else "W3",
-        "cause": kind if top else "seasonality",
+        "type": CODES.get(kind, "other"),
+        "cause": kind,
         "kinds": {k: round(p, 4) for k, p in list(found.kinds.items())[:5]},
         "change": change,
         "change_confidence": round(sure, 3),
@@ -78,8 +85,13 @@ def answer_of(case: Case, policy: Policy) -> dict[str, Any]:
     }
 
 
+def _quietest(found: Diagnosis) -> str:
+    """The likeliest way in which nothing is broken."""
+    return max(found.benign, key=found.benign.__getitem__, default="seasonality")
+
+
 def _name(case: Case, node: str) -> str:
-    return str(case.nodes.get(node, {}).get("name", node))
+    return _safe(str(case.nodes.get(node, {}).get("name", node)))
 
 
 def _cause(case: Case, c: Typed) -> dict[str, Any]:
@@ -97,18 +109,15 @@ def _cause(case: Case, c: Typed) -> dict[str, Any]:
 
 
 def _change(case: Case, found: Diagnosis, top: Typed | None) -> tuple[str, float]:
-    """(change id or "none", how sure): the change on the root at the time it began."""
+    """(change id or "none", how sure): the change on the root that fits the time at which it began."""
     if top is None:
         return "none", 0.5
-    began = (
-        onset(found.signs.get(top.node, {}), top.fault)
-        or onset(found.signs.get(case.alert["node"], {}), None)
-        or case.at
-    )
-    fit = changed(case, top.node, began)
-    if fit is None:
+    told = next((c for c in case.changes if c["id"] == top.change), None)
+    if told is None:
         return "none", round(0.6 * top.posterior, 3)
-    return str(fit[0]["id"]), fit[1] * top.posterior
+    moved = [s for s in found.signs.get(top.node, {}).values() if s.onset is not None]
+    onset = max(moved, key=lambda s: s.moved).onset if moved else None
+    return top.change, (fits(onset - told["at"]) if onset is not None else 1.0) * top.posterior
 
 
 def _path(case: Case, found: Diagnosis, top: Typed) -> list[list[str]]:
@@ -121,7 +130,7 @@ def _path(case: Case, found: Diagnosis, top: Typed) -> list[list[str]]:
     for node in queue:
         for child, strength in sorted(down.get(node, ())):
             p = _seen(found, child, reach[node] * strength)
-            if p > reach.get(child, 0.0) + 1e-3 and p > 0.05:
+            if p > reach.get(child, 0.0) + 1e-3 and p > ON_PATH / 2:
                 came.setdefault(child, node)
                 reach[child] = p
                 queue.append(child)
@@ -135,8 +144,9 @@ def _path(case: Case, found: Diagnosis, top: Typed) -> list[list[str]]:
 
 def _seen(found: Diagnosis, node: str, p: float) -> float:
     """The chance that the fault came to `node`, given what it shows."""
-    shown = max((s.nats for s in found.signs.get(node, {}).values()), default=0.0)
-    odds = min(p, 0.999) / (1 - min(p, 0.999)) * math.exp(min(max(shown, -1.0), 4.0) / 2)
+    seen = found.signs.get(node, {}).values()
+    shown = max(s.moved for s in seen) - 0.5 if seen else 0.0
+    odds = min(p, 0.999) / (1 - min(p, 0.999)) * math.exp(shown)
     return odds / (1 + odds)
 
 
@@ -149,24 +159,24 @@ def _blast(case: Case, found: Diagnosis, top: Typed) -> dict[str, float]:
 
 def _remedy(case: Case, found: Diagnosis, top: Typed | None) -> dict[str, str]:
     """What helps most, weighed over all it may be; a fallback is for what alerted, the rest for the root."""
-    action = helps.propose(found.faults | {helps.SEASON: found.benign}) if top is not None else "NOTHING"
+    action = helps.propose(found.faults | {helps.SEASON: sum(found.benign.values())}) if top is not None else "NOTHING"
     here = top is None or action in ("FALLBACK", "NOTHING")
     return {"action": action, "object": case.alert["node"] if here else top.node}
 
 
 def _headline(case: Case, top: Typed | None, kind: str) -> str:
     if top is None:
-        return "nothing seems broken: what moved looks like a season, another mix or a planned change"
+        return f"nothing seems broken: {BENIGN[kind]}"
     return f"{HEADLINES[kind].format(it=_name(case, top.node))} ({_name(case, top.node)})"
 
 
 def _claims(case: Case, found: Diagnosis, top: Typed | None, change: str) -> list[dict[str, Any]]:
     """Sentences with the rows they rest on; every number in one is the cited row's own value."""
-    claims = []
-    target = case.alert["node"]
+    target, alert = case.alert["node"], alerting(case, found.readings)
+    claims = [_moved(case, target, alert.series.role.name, alert, "fact")] if alert is not None else []
     for node, role in [(target, "fact"), *([(top.node, "cause")] if top and top.node != target else [])]:
-        for name, sign in sorted(found.signs.get(node, {}).items(), key=lambda kv: -kv[1].nats)[:2]:
-            if sign.nats > -0.5:
+        for name, sign in sorted(found.signs.get(node, {}).items(), key=lambda kv: -kv[1].moved)[:2]:
+            if sign.moved > TOLD and sign.reading is not alert:
                 claims.append(_moved(case, node, name, sign.reading, role))
     if top is not None:
         for node, name, reading in _between(case, found, top)[:2]:
@@ -186,16 +196,21 @@ def _claims(case: Case, found: Diagnosis, top: Typed | None, change: str) -> lis
 def _between(case: Case, found: Diagnosis, top: Typed) -> list[tuple[str, str, Any]]:
     """The strongest signs on the way from the root to the alert."""
     nodes = {n for edge in _path(case, found, top) for n in edge} - {top.node, case.alert["node"]}
-    rows = [(s.nats, n, r, s.reading) for n in nodes for r, s in found.signs.get(n, {}).items() if s.nats > 1]
+    rows = [(s.moved, n, r, s.reading) for n in nodes for r, s in found.signs.get(n, {}).items() if s.moved > CLEAR]
     return [(n, r, reading) for _, n, r, reading in sorted(rows, key=lambda x: (-x[0], x[1], x[2]))]
 
 
 def _moved(case: Case, node: str, role: str, reading: Any, kind: str) -> dict[str, Any]:
-    what = sanitise.name(f"{reading.series.metric}{' of ' + reading.series.feature if reading.series.feature else ''}")
-    where = f" for {sanitise.name(reading.series.segment)}" if reading.series.segment else ""
+    what = _safe(f"{reading.series.metric}{' of ' + reading.series.feature if reading.series.feature else ''}")
+    where = f" for {_safe(reading.series.segment)}" if reading.series.segment else ""
     text = f"{what} of {_name(case, node)}{where} was {short(reading.now)} at {cases.when(reading.at)}."
     row = {"row_id": f"{reading.series.row_id}@{round(reading.at)}", "value": reading.now}
     return {"text": text, "role": kind, "sign": role, "citations": [row]}
+
+
+def _safe(text: str) -> str:
+    """A name from telemetry as it may stand in a sentence."""
+    return sanitise.name(sanitise.template(text))
 
 
 def _gaps(case: Case, found: Diagnosis) -> list[dict[str, str]]:

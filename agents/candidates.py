@@ -1,240 +1,268 @@
-"""What speaks for each typed cause, as numbers: a candidate is a kind of fault at a node where it can begin.
+"""What speaks for a fault at a node, as numbers by name: the traits of every node of a case, and of the case itself.
 
-`gather` runs the lineage ranker once a kind of fault and reads off, for every candidate, what the node itself shows,
-what the ranker explains downstream of it and what it misses there, whether a change of a fitting kind came first, and
-how the times lie. How much each number counts is not decided here but fitted (`weights`).
+A node is described by what it shows itself, what shows below it (as surely as a fault of it would get there), what
+moved above it (which would explain it), how much of all that moved it can reach, where it stands to the alert, when it
+began, and what was changed on it. How much each number counts for each kind of fault is not decided here but fitted
+(`weights`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
-from agents.cases import Case, Edge
-from agents.causes import Candidate, Factors, weigh
-from agents.faults import EXPECTED, FAULTS, Fault
-from agents.signs import Sign, changed, evidence, held, onset, pooled
-from agents.surprise import Constants
+from agents.cases import Case
+from agents.readings import Reading
+from agents.signs import Sign, Signs, Slices
+from agents.ways import Ways
 
-HOUR, DAY = 3600.0, 86_400.0
-BESIDE = frozenset({"observes", "trains_on"})
-"""Edges along which a fault does not travel within the time of an incident."""
-JOBS = frozenset({"ingest_job", "feature_job", "label_job", "training_job"})
-CARRIES = {"writes": 0.95, "reads": 0.6, "serves": 0.8, "labels": 0.8, "trains": 0.8, "reads_online": 0.7, "feeds": 0.4}
-"""Chance that a fault passes an edge of this kind: what a job writes it has made, what it reads it may use in part."""
-BLIND, CALM_SHARE, WRONG_ALERT, FLOOR, PASSING, AT_TARGET = -1.5, 0.6, -2.0, -1.5, -0.5, 3.5
-"""Nats inside the ranker: telling signs unseen; share of a moved sign that should be calm; an alert that the kind does
-not raise; a relay that should show it and does not, and the same for a job; the alert at the node where it begins."""
-GROUPS = {
-    "source": "tables", "table": "tables", "ingest_job": "jobs", "feature_job": "jobs", "label_job": "jobs",
-    "training_job": "jobs", "feature_view": "features", "feature_store": "features", "model": "models",
-}  # fmt: skip
-IDLE = frozenset({"version", "schema", "train_rows", "model_age", "traffic", "cpu", "memory", "replicas", "cache"})
+HOUR = 3600.0
+IDLE = frozenset(
+    {"version", "schema", "train_rows", "model_age", "traffic", "cpu", "memory", "replicas", "cache", "rows", "rows_in",
+     "rows_out"}
+)  # fmt: skip
 """Roles that move without anything being wrong."""
-FAR = 9
-
-Edges = list[tuple[str, str, float | None]]
+DATED = frozenset({"version", "schema"})
+"""Roles that change for good reasons any day: only a change near the onset says something."""
+LAYERS = ("source", "table", "ingest_job", "feature_job", "feature_view", "model", "service")
+FORGET, CHANGE_DECAY, NEAR, LOGGED_LATE, LATE_FIT = 12 * HOUR, 3 * HOUR, 12 * HOUR, 1.5 * HOUR, 0.6
+FAR, TOLD, PERIOD = 5, 0.3, 36 * HOUR
+"""Steps beyond which distance is distance; from here something counts as moved; onsets further off say nothing."""
 
 
 class Traits(NamedTuple):
-    """One candidate: `values` by name, and the node that a value speaks of where it is not the candidate's own."""
+    """Traits of one node: `values` by name; `where`: the node a value speaks of, where it is not the node's own;
+    `change`: id of the change on it that fits best, or empty."""
 
-    fault: Fault
     node: str
+    kind: str
     values: dict[str, float]
     where: dict[str, str]
     change: str
-    """Id of the change that fits, or empty."""
 
 
-def strength(edge: Edge) -> float | None:
-    """Chance that a fault of the source shows at the target; None when nothing is known."""
-    if edge.importance is not None:
-        return 0.15 + 0.8 * min(math.sqrt(edge.importance), 1.0)
-    return CARRIES.get(edge.kind)
+class Seen(NamedTuple):
+    """A case in numbers: traits of its nodes, and `around`: of the tenant as a whole and of the alert."""
+
+    nodes: list[Traits]
+    around: dict[str, float]
 
 
-def edges_of(edges: Sequence[Edge]) -> Edges:
-    """The lineage along which a fault can travel."""
-    return [(e.source, e.target, strength(e)) for e in edges if e.kind not in BESIDE]
+def gather(
+    case: Case, readings: list[Reading], signs: Signs, cut: Mapping[str, Mapping[str, tuple[float, float]]]
+) -> Seen:
+    """Every node of the case as a candidate. `cut`: what its slices show (`signs.slices`)."""
+    kinds = {n: str(about.get("kind", "")) for n, about in case.nodes.items()}
+    target = case.alert["node"]
+    look = _Look(case, signs, cut, kinds, Ways(case.edges, kinds, target), _began(case, readings, signs))
+    around = dict(_tenant(signs, kinds)) | dict(_alert(case, readings, kinds))
+    for role, (most, least) in cut.get(target, {}).items():
+        around |= {f"alert slice {role}": most - least, f"alert slices {role}": least}
+    return Seen([look.at(node) for node in case.nodes], around)
 
 
-def gather(case: Case, signs: Mapping[str, Mapping[str, Sign]], edges: Edges, c: Constants) -> list[Traits]:
-    """Every candidate of the case's alert."""
-    target, kinds = case.alert["node"], {n: str(about.get("kind", "")) for n, about in case.nodes.items()}
-    way = _Way(edges, target, signs)
-    found = []
-    for fault in FAULTS:
-        ranked = _ranked(case, signs, edges, fault, kinds, c)
-        places = max(sum(all(p[1] != "no known path" for p in x.parts) for x in ranked), 1)
-        for candidate in ranked:
-            found.append(_traits(case, fault, candidate, signs, kinds, way, places))
-    return found
+def alerting(case: Case, readings: list[Reading]) -> Reading | None:
+    """The reading of the series that alerted, if it is among the telemetry."""
+    told = case.alert
+    wanted = (told["node"], told.get("metric"), str(told.get("feature") or ""), str(told.get("segment") or ""))
+    same = [r for r in readings if (r.series.node, r.series.metric) == wanted[:2]]
+    exact = [r for r in same if (r.series.feature, r.series.segment) == wanted[2:]]
+    return next(iter(exact or same), None)
 
 
-class _Way:
-    """Distances to the alert, and what moved above a node."""
+def _began(case: Case, readings: list[Reading], signs: Signs) -> float:
+    """When the alert's own trouble began."""
+    alert = alerting(case, readings)
+    if alert is not None and alert.onset is not None:
+        return alert.onset
+    onsets = [s.onset for s in signs.get(case.alert["node"], {}).values() if s.onset is not None]
+    return max(onsets, default=case.at)
 
-    def __init__(self, edges: Edges, target: str, signs: Mapping[str, Mapping[str, Sign]]):
-        self.parents: dict[str, list[str]] = {}
-        for source, sink, _ in edges:
-            self.parents.setdefault(sink, []).append(source)
-        self.distance, queue = {target: 0}, [target]
-        for node in queue:
-            for parent in self.parents.get(node, ()):
-                if parent not in self.distance:
-                    self.distance[parent] = self.distance[node] + 1
-                    queue.append(parent)
+
+def _tenant(signs: Signs, kinds: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    """What share of the nodes of each layer moved, by role: what comes from the world moves many at once."""
+    for layer in LAYERS:
+        nodes = [shown for node, shown in signs.items() if kinds.get(node) == layer]
+        for role in sorted({role for shown in nodes for role in shown}):
+            seen = [shown[role] for shown in nodes if role in shown]
+            for way, share in (("+", [min(s.up, 1.0) for s in seen]), ("-", [min(s.down, 1.0) for s in seen])):
+                if sum(share) > 0.02 * len(share):
+                    yield f"all {layer} {role}{way}", sum(share) / len(share)
+
+
+def _alert(case: Case, readings: list[Reading], kinds: Mapping[str, str]) -> Iterator[tuple[str, float]]:
+    """What alerted: its role and way, the kind of its node, whether it is of one slice."""
+    alert, told = alerting(case, readings), case.alert
+    yield f"alert at {kinds.get(told['node'], '')}", 1.0
+    if told.get("segment"):
+        yield "alert of a slice", 1.0
+    if alert is not None:
+        seen, usual = (_number(told.get(key)) for key in ("observed", "expected"))
+        up = alert.z >= 0 if seen is None or usual is None else seen >= usual
+        yield f"alert {alert.series.role.name}{'+' if up else '-'}", 1.0
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+class _Look:
+    """One case, looked at from one node after another."""
+
+    def __init__(self, case: Case, signs: Signs, cut: Slices, kinds: Mapping[str, str], ways: Ways, began: float):
+        self.case, self.signs, self.cut, self.kinds, self.ways, self.began = case, signs, cut, kinds, ways, began
         self.moved = {
-            n: max((s.nats for role, s in shown.items() if role not in IDLE), default=0.0) for n, shown in signs.items()
+            node: max((s.moved for role, s in shown.items() if role not in IDLE), default=0.0)
+            for node, shown in signs.items()
         }
-        self.known: dict[str, float] = {}
+        self.shown = {
+            node: [(role, *self._ways_of(role, sign)) for role, sign in shown.items()] for node, shown in signs.items()
+        }
+        self.loud = self._loud()
+        self.changes: dict[str, list[dict[str, Any]]] = {}
+        for change in case.changes:
+            self.changes.setdefault(change["target"], []).append(change)
 
-    def above(self, node: str) -> float:
-        """The clearest sign of the nodes up to three steps upstream, 0..5 nats: what moved there first explains it."""
-        if node not in self.known:
-            seen: set[str] = set()
-            front, best = [node], 0.0
-            for _ in range(3):
-                front = [p for n in front for p in self.parents.get(n, ()) if p not in seen and p != node]
-                seen.update(front)
-                best = max([best, *(min(self.moved.get(p, 0.0), 5.0) for p in front)])
-            self.known[node] = best
-        return self.known[node]
+    def at(self, node: str) -> Traits:
+        values: dict[str, float] = {}
+        where: dict[str, str] = {}
+        reach = self.ways.reach(node)
+        values |= self._own(node)
+        self._below(node, reach, values, where)
+        self._above(node, values, where)
+        values |= self._missed(node, reach)
+        values |= self._place(node, reach)
+        onset = self._onset(node)
+        values |= self._time(onset)
+        change = self._changes(node, onset, values)
+        for role, (most, least) in self.cut.get(node, {}).items():
+            values |= {f"slice {role}": most - least, f"slices {role}": least}
+        return Traits(node, self.kinds.get(node, ""), {k: v for k, v in values.items() if v}, where, change)
+
+    def _loud(self) -> dict[str, list[tuple[str, float]]]:
+        """What moved anywhere, by kind of node and role: (node, how clearly)."""
+        found: dict[str, list[tuple[str, float]]] = {}
+        for node, shown in self.shown.items():
+            for role, up, down, _ in shown:
+                for way, value in (("+", up), ("-", down)):
+                    if value > TOLD:
+                        name = f"missed {self.kinds.get(node, '')} {role}{way}"
+                        found.setdefault(name, []).append((node, min(value, 1.0)))
+        return found
+
+    def _missed(self, node: str, reach: Mapping[str, float]) -> dict[str, float]:
+        """By kind and role: how much of what moved so is out of its reach (0 or less)."""
+        found = {}
+        for name, several in self.loud.items():
+            out = sum(m * math.log(0.1 + 0.9 * reach.get(n, 0.0)) for n, m in several)
+            found[name] = out / math.sqrt(1 + len(several))
+        return found
+
+    def _ways_of(self, role: str, sign: Sign) -> tuple[float, float, float]:
+        """(up, down, calm) of a sign; what changes any day fades with its distance from the onset."""
+        if role not in DATED:
+            return sign.up, sign.down, sign.calm
+        near = 0.0 if sign.onset is None else math.exp(-abs(sign.onset - self.began) / FORGET)
+        return sign.up * near, 0.0, 1.0 - min(sign.up * near, 1.0)
+
+    def _own(self, node: str) -> dict[str, float]:
+        found: dict[str, float] = {"moved": self.moved.get(node, 0.0)}
+        shown = self.signs.get(node, {})
+        for role, sign in shown.items():
+            up, down, calm = self._ways_of(role, sign)
+            found |= {f"own {role}+": up, f"own {role}-": down, f"own {role}=": calm}
+            found |= {f"many {role}+": sign.many_up, f"many {role}-": sign.many_down}
+        return found if shown else found | {"dark": 1.0}
+
+    def _below(self, node: str, reach: Mapping[str, float], values: dict[str, float], where: dict[str, str]) -> None:
+        """By kind and role: the sum of what shows below, as surely as it is reached, and the clearest of it."""
+        total: dict[str, float] = {}
+        sums: dict[tuple[str, str, str], float] = {}
+        for other, p in reach.items():
+            if other == node:
+                continue
+            kind = self.kinds.get(other, "")
+            total[kind] = total.get(kind, 0.0) + p
+            for role, up, down, calm in self.shown.get(other, ()):
+                sums[kind, role, "="] = sums.get((kind, role, "="), 0.0) + p * calm
+                for way, value in (("+", up), ("-", down)):
+                    if value:
+                        sums[kind, role, way] = sums.get((kind, role, way), 0.0) + p * value
+                        name = f"clearest {kind} {role}{way}"
+                        if p * value > values.get(name, 0.0):
+                            values[name] = p * value
+                            where[name] = where[f"below {kind} {role}{way}"] = other
+        for (kind, role, way), value in sums.items():
+            values[f"below {kind} {role}{way}"] = value / math.sqrt(1 + total[kind])
+
+    def _above(self, node: str, values: dict[str, float], where: dict[str, str]) -> None:
+        above = self.ways.above(node)
+        for other in above:
+            for role, up, down, _ in self.shown.get(other, ()):
+                for way, value in (("+", up), ("-", down)):
+                    if value and role not in DATED:
+                        name = f"above {self.kinds.get(other, '')} {role}{way}"
+                        if value > values.get(name, 0.0):
+                            values[name], where[name] = value, other
+        values["moved above"] = max((self.moved.get(n, 0.0) for n in above), default=0.0)
+
+    def _place(self, node: str, reach: Mapping[str, float]) -> dict[str, float]:
+        """How much of what moved it can reach, how much of what it reaches is calm, and where the alert is."""
+        loud = {n: m for n, m in self.moved.items() if m > TOLD}
+        out_of = sum(min(m, 1.0) * math.log(0.1 + 0.9 * reach.get(n, 0.0)) for n, m in loud.items() if n != node)
+        calm = sum(p * (1 - min(self.moved[n], 1.0)) for n, p in reach.items() if n != node and n in self.moved)
+        steps, target = self.ways.distance.get(node), self.case.alert["node"]
+        return {
+            "out of reach": out_of / math.sqrt(1 + len(loud)),
+            "calm below": calm / math.sqrt(1 + sum(reach.values())),
+            "no known path" if steps is None else f"{min(steps, FAR)} steps to the alert": 1.0,
+            "reaches the alert": 0.0 if node == target else math.log(0.05 + reach.get(target, 0.0)),
+        }
+
+    def _onset(self, node: str) -> float | None:
+        """When the node's clearest sign began."""
+        best, onset = 0.2, None
+        for role, sign in self.signs.get(node, {}).items():
+            up, down, _ = self._ways_of(role, sign)
+            if sign.onset is not None and max(up, down) > best:
+                best, onset = max(up, down), sign.onset
+        return onset
+
+    def _time(self, onset: float | None) -> dict[str, float]:
+        if onset is None:
+            return {}
+        later = (onset - self.began) / HOUR
+        return {
+            "dated": 1.0,
+            "began after the alert": min(max(later - 1, 0.0) / 4, 2.0),
+            "began long before": min(max(-later - 6, 0.0) / 12, 2.0),
+            "began with it": math.exp(-abs(later) / 3),
+        }
+
+    def _changes(self, node: str, onset: float | None, values: dict[str, float]) -> str:
+        """How well the changes on the node and just above it fit the time; returns the id of the best one on it."""
+        began = onset if onset is not None and abs(onset - self.began) < PERIOD else self.began
+        best, chosen = 0.0, ""
+        for change in self.changes.get(node, ()):
+            fit = fits(began - change["at"])
+            name = f"change {change['kind']}"
+            values[name] = max(values.get(name, 0.0), fit)
+            if fit > best:
+                best, chosen = fit, str(change["id"])
+        values["any change"] = best
+        beside = (c for parent in self.ways.parents.get(node, ()) for c in self.changes.get(parent, ()))
+        values["change above"] = max((fits(began - c["at"]) for c in beside), default=0.0)
+        return chosen
 
 
-def _traits(
-    case: Case,
-    fault: Fault,
-    candidate: Candidate,
-    signs: Mapping[str, Mapping[str, Sign]],
-    kinds: Mapping[str, str],
-    way: _Way,
-    places: int,
-) -> Traits:
-    node, target, shown = candidate.node, case.alert["node"], signs.get(candidate.node, {})
-    generic = fault.cause == "unknown"
-    values, where = _explained(candidate, target, kinds)
-    began, alerted = onset(shown, fault), onset(signs.get(target, {}), None) or case.at
-    own = next((x for _, what, x in candidate.parts if what == "own anomaly"), None)
-    seen = [s.nats for s in shown.values()] if generic else evidence(shown, fault.own)
-    clearest = max(min(max(seen), 6.0), -1.5) if seen else 0.0
-    change = changed(case, node, began or alerted)
-    fit = change[1] if change else 0.0
-    fits = change is not None and change[0]["kind"] in EXPECTED.get(fault.cause, ())
-    if generic:
-        values |= {"any sign": clearest, "any change": fit, "moved above, any": way.above(node)}
-    else:
-        values |= {
-            "own anomaly": own or 0.0, "clearest sign": clearest, "moved above": way.above(node),
-            "fitting change": fit if fits else 0.0, "other change": 0.0 if fits else fit,
-        }  # fmt: skip
-    values |= {
-        "unseen": float(own is None),
-        "should be calm": held(shown, fault.calm),
-        "no known path": float(any(what == "no known path" for _, what, _ in candidate.parts)),
-        "not what alerted": float(node == target and not _fits(case, fault, kinds[target], target)),
-        "began after the alert": float(began is not None and began > alerted + 1.5 * HOUR),
-        "began before": float(began is not None and alerted - DAY < began <= alerted + HOUR),
-        "is what alerted": float(node == target),
-        "one of many": math.log(places),
-        "steps away": way.distance.get(node, FAR) / 3,
-    }
-    return Traits(fault, node, values, where, str(change[0]["id"]) if change else "")
+def fits(age: float) -> float:
+    """How well a change fits an onset that came `age` seconds after it, 0..1; it may be logged up to an hour and a half
+    after it took effect.
 
-
-def _explained(candidate: Candidate, target: str, kinds: Mapping[str, str]) -> tuple[dict[str, float], dict[str, str]]:
-    """What the ranker explains by the candidate, and what it misses, by groups of nodes; the square root of gains,
-    because what many nodes repeat is not so many proofs."""
-    values: dict[str, float] = {}
-    most: dict[str, tuple[float, str]] = {}
-    many = 0
-    for node, what, nats in candidate.parts:
-        if what != "explained":
-            continue
-        if node == target:
-            name = "the alert explained" if nats > 0 else "the alert missed"
-        else:
-            name = f"{GROUPS.get(kinds.get(node, ''), 'services')} {'explained' if nats > 0 else 'missed'}"
-            many += nats > 0.7
-        values[name] = values.get(name, 0.0) + nats
-        most[name] = max(most.get(name, (0.0, "")), (abs(nats), node))
-    for name, nats in values.items():
-        if not name.startswith("the alert"):
-            values[name] = math.sqrt(min(nats, 8.0)) if nats > 0 else max(nats, -4.0)
-    if many:
-        values["how many explained"] = math.sqrt(many)
-    return values, {name: node for name, (_, node) in most.items()}
-
-
-def _ranked(
-    case: Case,
-    signs: Mapping[str, Mapping[str, Sign]],
-    edges: Edges,
-    fault: Fault,
-    kinds: Mapping[str, str],
-    c: Constants,
-) -> list[Candidate]:
-    """Every node where this kind of fault can begin, as the lineage ranker sees it."""
-    target, generic = case.alert["node"], fault.cause == "unknown"
-    factors = {}
-    for node, kind in kinds.items():
-        shown = signs.get(node, {})
-        seen = [s.nats for s in shown.values()]
-        if not generic:
-            spared = held(shown, fault.spared.get(kind, ()))
-            seen = [n - CALM_SHARE * spared for n in evidence(shown, fault.effects.get(kind, ()))]
-        s = max((x.s for x in shown.values()), default=math.nan)
-        relay = max(pooled(seen), PASSING if kind in JOBS else FLOOR) if seen else 0.0
-        own = _own(shown, fault, generic, c)
-        if node == target:
-            fits = _fits(case, fault, kind, target)
-            relay = max(relay, 0.0) + c.target_relay if fits else WRONG_ALERT
-            if fits and _alerts(case, target, fault.own):
-                own = max(own, AT_TARGET - CALM_SHARE * held(shown, fault.calm))
-        factors[node] = Factors(s, own, relay)
-    ranking = weigh([*edges, *_extra(case, fault, kinds)], factors, target, constants=c)
-    wanted = [x for x in ranking.candidates if x.node in kinds]
-    return [x for x in wanted if kinds[x.node] in fault.origins or (generic and not kinds[x.node])]
-
-
-def _own(shown: Mapping[str, Sign], fault: Fault, generic: bool, c: Constants) -> float:
-    """What the node itself says about being where this fault began."""
-    if generic:
-        seen = [s.nats for s in shown.values()]
-        return max(pooled(seen), c.culprit_floor) if seen else c.unseen_culprit
-    seen = evidence(shown, fault.own)
-    return (max(pooled(seen), fault.quiet) if seen else BLIND) - CALM_SHARE * held(shown, fault.calm)
-
-
-def alert_role(case: Case) -> str:
-    """The role of the alerting series; empty when it is not among the telemetry."""
-    target, metric = case.alert["node"], case.alert.get("metric")
-    return next((s.role.name for s in case.series if s.node == target and s.metric == metric), "")
-
-
-def _fits(case: Case, fault: Fault, kind: str, target: str) -> bool:
-    """Whether the alert is of a sign that this kind of fault moves."""
-    roles = (*fault.effects.get(kind, ()), *(fault.own if kind in fault.origins else ()))
-    return fault.cause == "unknown" or _alerts(case, target, roles)
-
-
-def _alerts(case: Case, target: str, roles: Sequence[str]) -> bool:
-    """Whether the alerting series has one of these roles (or is unknown)."""
-    role = alert_role(case)
-    return not role or role in {r.rstrip("+-") for r in roles}
-
-
-def _extra(case: Case, fault: Fault, kinds: Mapping[str, str]) -> Edges:
-    """Ways that only this kind of fault takes: a monitor misjudges what it observes; a store serves its views."""
-    if fault.cause == "monitor_fault":
-        return [(e.target, e.source, 0.6) for e in case.edges if e.kind == "observes"]
-    if fault.cause == "online_store_miss":
-        fed: dict[str, set[str]] = {}
-        for e in case.edges:
-            if kinds.get(e.source) == "feature_view":
-                fed.setdefault(e.target, set()).add(e.source)
-        stores = [e for e in case.edges if kinds.get(e.source) == "feature_store"]
-        return [(e.source, view, 0.6) for e in stores for view in fed.get(e.target, ())]
-    return []
+    >>> fits(0.0), fits(-600.0), fits(-7200.0)
+    (1.0, 0.6, 0.0)
+    """
+    if not -LOGGED_LATE <= age <= NEAR:
+        return 0.0
+    return math.exp(-age / CHANGE_DECAY) if age >= 0 else LATE_FIT

@@ -1,8 +1,7 @@
-"""Root causes of a recorded case: the Bayesian lineage ranker, once for each kind of fault, weighed together.
+"""Root causes of a recorded case: every kind of fault at every node where it can begin, weighed against one another.
 
-For every kind of fault (`faults.FAULTS`) the nodes where it can begin are seen by what the fault should move there,
-what it should leave alone, and what it should show downstream (`candidates`); fitted weights (`weights`) turn that into
-one posterior over all of them and "nothing is broken". A fault of no known kind is told by whatever moved.
+What the nodes show (`readings`, `signs`) becomes their traits (`candidates`); fitted weights (`weights`) turn these
+into one posterior over all typed causes. Some of them are benign: a season, another mix of traffic, a planned change.
 """
 
 from __future__ import annotations
@@ -11,13 +10,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents import benign, candidates, weights
+from agents import weights
+from agents.candidates import Traits, gather
 from agents.cases import Case
-from agents.faults import Fault
+from agents.faults import FAULTS, PLANNED, Fault
 from agents.readings import Reading, read_all
-from agents.signs import Sign, collect
-from agents.surprise import Constants
+from agents.signs import Sign, collect, slices
+from agents.ways import Edges, edges_of
 from agents.weights import Weights
+
+BENIGN_AT = 0.5
+"""From this probability on, "nothing is broken" is said first."""
 
 
 class Typed(NamedTuple):
@@ -28,6 +31,8 @@ class Typed(NamedTuple):
     score: float
     posterior: float
     parts: list[tuple[str, str, float]]
+    change: str
+    """Id of the change that fits it, or empty."""
 
 
 class Diagnosis(NamedTuple):
@@ -40,33 +45,51 @@ class Diagnosis(NamedTuple):
     """Probability of each kind of fault at the first node."""
     faults: dict[str, float]
     """Probability of each kind of fault, at whichever node."""
-    benign: float
-    """Probability that nothing is broken; with the causes' posteriors it sums to 1."""
-    edges: candidates.Edges
+    benign: dict[str, float]
+    """Probability of each way in which nothing is broken; with the causes' posteriors it sums to 1."""
+    edges: Edges
 
 
-def diagnose(case: Case, constants: Constants = Constants(), fitted: Weights | None = None) -> Diagnosis:  # noqa: B008
+def candidates_of(nodes: list[Traits]) -> list[tuple[Fault, Traits]]:
+    """Every kind of fault at every node where it can begin; at a node of no known kind, one of no known kind."""
+    return [
+        (fault, node)
+        for node in nodes
+        for fault in FAULTS
+        if node.kind in fault.origins or (not node.kind and fault.cause == "unknown")
+    ]
+
+
+def diagnose(case: Case, fitted: Weights | None = None) -> Diagnosis:
     """Rank the typed causes of the case's alert. `fitted` None: the weights that are shipped."""
     w = fitted or weights.load()
     readings = read_all(case)
-    signs = collect([*readings, *read_all(case, segments=True)])
-    edges = candidates.edges_of(case.edges)
-    alert = candidates.alert_role(case)
-    seen = candidates.gather(case, signs, edges, constants)
-    parts = [weights.parts(t, signs.get(t.node, {}), alert, w) for t in seen]
-    healthy = benign.traits(signs, {t.node for t in seen}, case.alert["node"], alert)
-    scores = np.array([sum(p[2] for p in ps) for ps in parts] + [sum(w.benign[k] * v for k, v in healthy.items())])
-    share = np.exp(scores - scores.max())
-    share /= share.sum()
+    signs = collect(readings)
+    seen = gather(case, readings, signs, slices(readings))
+    tried = candidates_of(seen.nodes)
+    parts = [weights.parts(fault, node, seen.around, case.alert["node"], w) for fault, node in tried]
+    share = _softmax([sum(p[2] for p in ps) for ps in parts])
     typed = [
-        Typed(t.fault, t.node, float(score), float(p), ps)
-        for t, score, p, ps in zip(seen, scores, share, parts, strict=False)
+        Typed(fault, node.node, sum(p[2] for p in ps), float(p), ps, node.change)
+        for (fault, node), p, ps in zip(tried, share, parts, strict=True)
     ]
-    causes, kinds = _by_node(typed)
-    faults: dict[str, float] = {}
+    causes, kinds = _by_node([t for t in typed if not t.fault.benign])
+    return Diagnosis(readings, signs, causes, kinds, _sums(typed, benign=False), _sums(typed, benign=True),
+                     edges_of(case.edges))  # fmt: skip
+
+
+def _softmax(scores: list[float]) -> np.ndarray:
+    share = np.exp(np.array(scores) - max(scores, default=0.0))
+    return share / share.sum()
+
+
+def _sums(typed: list[Typed], *, benign: bool) -> dict[str, float]:
+    found: dict[str, float] = {}
     for one in typed:
-        faults[one.fault.cause] = faults.get(one.fault.cause, 0.0) + one.posterior
-    return Diagnosis(readings, signs, causes, kinds, faults, float(share[-1]), edges)
+        if one.fault.benign == benign:
+            cause = PLANNED.get(one.fault.cause, one.fault.cause)
+            found[cause] = found.get(cause, 0.0) + one.posterior
+    return found
 
 
 def _by_node(typed: list[Typed]) -> tuple[list[Typed], dict[str, float]]:

@@ -1,6 +1,7 @@
 """How each kind of fault shows: at the node where it begins, at what lies downstream, and what it leaves alone.
 
-One row a kind, from the catalogue of ML failures (Papasian & Underwood 2020; Breck et al. 2019; Sculley et al. 2015;
+What is no fault, a season, another mix of traffic or a planned change, is told the same way. One row a kind, from the
+catalogue of ML failures (Papasian & Underwood 2020; Breck et al. 2019; Sculley et al. 2015;
 public post-mortems). Roles are those of `metrics.role_described`; "+", "-" after a role says which way it goes.
 """
 
@@ -8,6 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+PLANNED = {"planned_threshold": "threshold_change"}
+"""What is a cause of its own here and goes by another's name: nothing is broken, somebody meant it."""
 CODES = {
     "sentinel_default": "D1",
     "schema_change": "D2",
@@ -24,6 +27,7 @@ CODES = {
     "wrong_artefact": "M2",
     "training_stopped": "M3",
     "threshold_change": "M4",
+    "planned_threshold": "M4",
     "runtime_regression": "S1",
     "latency_fallback": "S3",
     "mixed_rollout": "S4",
@@ -41,19 +45,16 @@ CODES = {
 
 class Fault(NamedTuple):
     """`origins`: node kinds where it can begin. `own`: telling roles there; `effects`: kind -> roles downstream;
-    `calm`: roles that it does not move at its origin; `prior`: nats, fitted on 330 simulated incidents with a
-    pull towards the published shares of outages."""
+    `calm`: roles that it does not move at its origin; `spared`: kind -> roles that it leaves alone downstream.
+    `benign`: nothing is broken."""
 
     cause: str
     origins: tuple[str, ...]
     own: tuple[str, ...]
     effects: dict[str, tuple[str, ...]]
     calm: tuple[str, ...] = ()
-    prior: float = 0.0
     spared: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 - a NamedTuple's default is never written to
-    """kind -> roles that it leaves alone downstream."""
-    quiet: float = -3.0
-    """Nats when none of the telling signs shows: little against a kind that may touch one slice only."""
+    benign: bool = False
 
 
 _SCORES = ("score_mean", "score_high", "psi", "action_rate")
@@ -81,7 +82,6 @@ FAULTS: tuple[Fault, ...] = (
         ("top_share+", "mean"),
         _data(("top_share+", "mean"), ("top_share+", *_MOVED)),
         ("schema", "rows", "nulls+", "duplicates+"),
-        -0.3,
     ),
     Fault(
         "schema_change",
@@ -90,7 +90,6 @@ FAULTS: tuple[Fault, ...] = (
         _data(("nulls+", "schema", "mean", "staleness+"), ("nulls+", "staleness+", *_MOVED))
         | {"ingest_job": ("status+", "rows_out-"), "feature_job": ("status+", "rows_out-")},
         ("duplicates+",),
-        -0.2,
     ),
     Fault(
         "unit_change",
@@ -98,7 +97,6 @@ FAULTS: tuple[Fault, ...] = (
         ("mean",),
         _data(("mean",), ("spread", *_MOVED)),
         ("schema", "nulls+", "rows", "top_share+", "status+", "lag+", "rows_out"),
-        -0.9,
     ),
     Fault(
         "logging_experiment",
@@ -106,7 +104,6 @@ FAULTS: tuple[Fault, ...] = (
         ("nulls+", "mean"),
         _data(("nulls+", "mean"), ("nulls+", *_MOVED)),
         ("schema", "rows", "duplicates+", "staleness+"),
-        -0.3,
     ),
     Fault(
         "duplicate_events",
@@ -114,7 +111,6 @@ FAULTS: tuple[Fault, ...] = (
         ("rows_out+",),
         _data(("duplicates+", "rows+"), _MOVED) | {"feature_job": ("rows_in+", "rows_out+")},
         ("status+", "rows_in"),
-        -0.4,
     ),
     Fault(
         "partial_data",
@@ -122,10 +118,6 @@ FAULTS: tuple[Fault, ...] = (
         ("rows_out-", "status+", "lag+"),
         _data(("rows-", "staleness+", "late_rows+"), ("nulls+", "staleness+", *_MOVED))
         | {"feature_job": ("rows_in-", "rows_out-", "status+")},
-        (),
-        -0.6,
-        {},
-        -1.0,
     ),
     Fault(
         "category_encoding",
@@ -133,15 +125,12 @@ FAULTS: tuple[Fault, ...] = (
         ("distinct", "unseen+", "top_share-", "mean"),
         _data(("distinct", "top_share-", "mean"), ("unseen+", "distinct", "top_share-", *_MOVED)),
         ("schema", "rows", "nulls+"),
-        -0.2,
     ),
     Fault(
         "stale_feature_job",
         ("feature_job",),
         ("status+", "lag+", "rows_out-", "duration+"),
         _data((), ("staleness+", "psi", "mean")),
-        (),
-        -0.9,
     ),
     Fault(
         "online_store_miss",
@@ -149,7 +138,6 @@ FAULTS: tuple[Fault, ...] = (
         ("store_miss+",),
         {"feature_view": ("store_miss+", "skew+"), "model": _MODEL, "service": _SERVICE},
         ("latency+",),
-        0.8,
     ),
     Fault(
         "training_serving_skew",
@@ -157,7 +145,6 @@ FAULTS: tuple[Fault, ...] = (
         ("skew+",),
         {"feature_view": ("skew+",), "model": _MODEL, "service": _SERVICE},
         ("status+", "lag+", "rows_out", "pool_gap+"),
-        0.0,
     ),
     Fault(
         "feature_file_limit",
@@ -169,15 +156,12 @@ FAULTS: tuple[Fault, ...] = (
             "service": ("errors+", "fallback+", "latency+", *_SERVICE),
         },
         ("status+",),
-        -0.3,
     ),
     Fault(
         "bad_model_version",
         ("training_job",),
         ("rows_in-", "rows_out-", "duration-"),
         {"model": ("version", "train_rows-", "model_age", *_MODEL), "service": _SERVICE},
-        (),
-        0.0,
     ),
     Fault(
         "wrong_artefact",
@@ -185,15 +169,12 @@ FAULTS: tuple[Fault, ...] = (
         ("action_rate",),
         {"service": _SERVICE},
         ("pool_gap+", "version_mix", "latency+", "errors+", "fallback+"),
-        -0.1,
     ),
     Fault(
         "training_stopped",
         ("training_job",),
         ("status+", "rows_out-"),
         {"model": ("model_age+", *_HURT), "service": _SERVICE},
-        (),
-        0.2,
     ),
     Fault(
         "threshold_change",
@@ -201,7 +182,6 @@ FAULTS: tuple[Fault, ...] = (
         ("action_rate",),
         {"service": ("action_rate", "business")},
         ("score_mean", "psi+", "quality", "calibration"),
-        0.4,
     ),
     Fault(
         "runtime_regression",
@@ -209,7 +189,6 @@ FAULTS: tuple[Fault, ...] = (
         ("pool_gap+", "version_mix"),
         {"service": ("quality", "business")},
         ("errors+", "latency+"),
-        0.6,
     ),
     Fault(
         "latency_fallback",
@@ -217,16 +196,14 @@ FAULTS: tuple[Fault, ...] = (
         ("latency+", "fallback+"),
         {"service": ("latency+", "fallback+", "quality", "business")},
         ("pool_gap+", "version_mix", "store_miss+"),
-        0.9,
     ),
-    Fault("mixed_rollout", ("service",), ("version_mix", "pool_gap+"), {"service": ("errors+", *_SERVICE)}, (), 0.0),
+    Fault("mixed_rollout", ("service",), ("version_mix", "pool_gap+"), {"service": ("errors+", *_SERVICE)}),
     Fault(
         "late_labels",
         ("label_job",),
         ("label_count-", "rows_out-", "rows_in-", "status+"),
         {"model": _HURT, "service": ("quality", "business")},
         ("base_rate",),
-        1.2,
     ),
     Fault(
         "label_definition",
@@ -234,7 +211,6 @@ FAULTS: tuple[Fault, ...] = (
         ("base_rate",),
         {"model": _HURT, "service": ("quality",)},
         ("label_count-",),
-        1.4,
     ),
     Fault(
         "covariate_drift",
@@ -242,15 +218,13 @@ FAULTS: tuple[Fault, ...] = (
         ("mean", "rows+"),
         _data(("mean", "rows+"), _MOVED),
         ("schema", "nulls+", "duplicates+"),
-        -0.4,
     ),
     Fault(
         "concept_drift",
-        ("model", "source"),
+        ("model",),
         ("quality", "calibration"),
         {"model": _HURT, "service": ("quality", "business")},
         ("score_mean", "psi+", "version", "action_rate"),
-        -1.0,
     ),
     Fault(
         "monitor_fault",
@@ -258,7 +232,6 @@ FAULTS: tuple[Fault, ...] = (
         ("reference_age", "checks-"),
         {"feature_view": ("psi+",), "model": ("psi+",)},
         (),
-        0.7,
         {
             "feature_view": ("mean", "nulls+", "spread", "top_share+", "unseen+"),
             "model": ("score_mean", "score_high", "action_rate"),
@@ -280,8 +253,16 @@ FAULTS: tuple[Fault, ...] = (
         ),
         (),
         {},
-        (),
-        -2.6,
+    ),
+    Fault("seasonality", ("source",), ("rows",), {"table": ("rows",), "feature_view": ("mean",)}, benign=True),
+    Fault("campaign_mix", ("source",), ("mean", "rows"), _data(("mean", "rows"), _MOVED), benign=True),
+    Fault(
+        "planned_threshold",
+        ("model",),
+        ("action_rate",),
+        {"service": ("action_rate", "business")},
+        ("score_mean", "psi+", "quality", "calibration"),
+        benign=True,
     ),
 )
 
@@ -307,6 +288,8 @@ EXPECTED: dict[str, tuple[str, ...]] = {
     "late_labels": ("feature_job", "configuration"),
     "label_definition": ("data",),
     "covariate_drift": ("flag",),
+    "campaign_mix": ("flag",),
+    "planned_threshold": ("flag",),
     "monitor_fault": ("configuration", "flag", "deployment"),
 }
 """The kinds of change that such a fault comes with, from the catalogue of incident types."""

@@ -1,194 +1,184 @@
-"""What each series of a recorded case shows around the alert: how far it moved, since when, and how rare that is.
+"""How each series of a recorded case stands at the alert: in scales from what was usual, since when, and where to look.
 
-History is what is older than five days (or a day and a half, where there is too little), the present the last steps up
-to the alert. How often a metric of this name strays as far in the histories of all nodes is the chance of a false alarm
-that its Bayes factor has to beat (see `surprise.judged`).
+History is what is older than two days (less, where there is too little). The present is looked at over several
+stretches that end now, for a fault may have begun a minute or a day before it was noticed; the one that strays most
+counts. What has no size of its own (a version, a schema, a state) is read by when it changed.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from agents.cases import Case, Series
-from agents.surprise import Constants, judged, robust_scale
+from agents.usual import usual
 
 HOUR, DAY = 3600.0, 86_400.0
-OLD, LATE = 5 * DAY, 30 * HOUR
-ENOUGH = 8
-"""Values of history needed to judge by the older part alone."""
+HISTORY = ((44 * HOUR, 8), (30 * HOUR, 6))
+"""(age, count): what is older is history, if that is at least so many values."""
+STRETCHES = (0.0, HOUR, 4 * HOUR, 14 * HOUR, 40 * HOUR)
+"""How long before the alert the present may begin (seconds)."""
 AFTER = 1800.0
 """Telemetry runs on this long after the alert (seconds)."""
-WILD = 2.5
+MOST = 15.0
+JUMP = 8.0
+"""What a change of something without size counts, in scales."""
+RECENT, ROLLED = 3 * DAY, 4 * DAY
+FLOOR = 0.01
+"""No scale is finer than this share of the level."""
+SIZES = frozenset(
+    {"rows", "rows_in", "rows_out", "traffic", "duration", "latency", "distinct", "lag", "memory", "staleness",
+     "checks"}
+)  # fmt: skip
+"""Roles that vary by factors: judged by their logarithm."""
 
 
 class Reading(NamedTuple):
-    """One series: anomaly s >= 0 with its sign, level before and now, onset (None: cannot tell), nats, and the row."""
+    """One series: `z` scales from what was usual, with its sign; onset (None: it did not move, or nobody can tell); the
+    level before and now, and the time of the value to cite."""
 
     series: Series
-    s: float
-    sign: int
+    z: float
+    onset: float | None
     before: float
     now: float
-    onset: float | None
-    nats: float
     at: float
-    """Time of the value to cite."""
-    scale: float
 
 
-def read_all(case: Case, segments: bool = False) -> list[Reading]:
-    """The readings of every series of all traffic (of the slices, with `segments`), best evidence first."""
-    c = Constants()
-    wanted = [s for s in case.series if bool(s.segment) == segments and len(s.at) >= 4]
-    target = [s for s in wanted if s.node == case.alert["node"] and s.metric == case.alert.get("metric")]
-    profile = _profile(target, case.at)
-    first = [_measure(s, case.at, profile, c) for s in wanted]
-    quiet: dict[tuple[str, str], list[Any]] = {}
-    for series, found in zip(wanted, first, strict=True):
-        if found is not None:
-            quiet.setdefault(_family(case, series), []).append(found[1])
-    known = {family: np.sort(np.concatenate(several)) for family, several in quiet.items()}
-    readings = []
-    cycle = _cycle([s for s in wanted if s.role.name == "model_age"])
-    for series, found in zip(wanted, first, strict=True):
-        if series.role.name == "model_age":
-            readings.append(_aged(series, case.at, cycle, c))
-        elif found is not None:
-            reading = found[0]
-            if reading.series.role.name in ("version", "schema") and reading.s:
-                readings.append(reading._replace(nats=1.5))
-                continue
-            readings.append(reading._replace(nats=judged(reading.s, known[_family(case, series)], c)))
-    return sorted(readings, key=lambda r: (-r.nats, -r.s, r.series.row_id))
+def read_all(case: Case) -> list[Reading]:
+    """The reading of every series with enough values, of all traffic and of slices, in the order of the case."""
+    alike: dict[tuple[bytes, bool], list[Series]] = {}
+    found: dict[str, Reading] = {}
+    for series in case.series:
+        seen = series.at <= case.at + AFTER
+        if int(seen.sum()) < 4:
+            continue
+        special = _STATES.get(series.role.name)
+        if special is not None:
+            found[series.row_id] = special(series, series.at[seen], series.value[seen], case.at)
+        else:
+            alike.setdefault((series.at[seen].tobytes(), series.role.name in SIZES), []).append(series)
+    for (_, sized), several in alike.items():
+        found |= {r.series.row_id: r for r in _together(several, sized, case.at)}
+    return [found[s.row_id] for s in case.series if s.row_id in found]
 
 
-def _family(case: Case, series: Series) -> tuple[str, str]:
-    return series.metric, str(case.nodes.get(series.node, {}).get("kind", ""))
+def _together(several: Sequence[Series], sized: bool, at: float) -> Iterator[Reading]:
+    """Readings of series that share their times."""
+    seen = several[0].at <= at + AFTER
+    t = several[0].at[seen]
+    shown = np.array([s.value[seen] for s in several])
+    values = _logs(shown) if sized else shown
+    old = _history(t, at)
+    expected, scale = usual(t, values, old)
+    before = np.median(shown[:, old], axis=1)
+    least = FLOOR if sized else FLOOR * np.abs(before)
+    sampling = _sampling(several, before, shown[:, old].max(axis=1))
+    z = (values - expected) / np.maximum(np.maximum(scale, least), np.maximum(sampling, 1e-12))[:, None]
+    standing = _standing(t, z, at)
+    for i, series in enumerate(several):
+        onset, place = _excursion(t, z[i], float(standing[i]))
+        yield Reading(series, float(standing[i]), onset, float(before[i]), float(shown[i, place]), float(t[place]))
 
 
-def _profile(target: Sequence[Series], at: float) -> Any:
-    """(times, weights) of the alerting series' own excursion over its last steps; None when it cannot be seen."""
-    for series in target:
-        past, recent = _parts(series, at)
-        if len(past) >= 4 and recent.any():
-            location, scale = robust_scale(series.value[past])
-            z = np.clip(np.abs(series.value[recent] - location) / scale, 0, 20)
-            return series.at[recent], z / max(float(z.sum()), 1e-9)
-    return None
+def _logs(values: Any) -> Any:
+    """Logarithms of sizes; nothing at all counts as a thousandth of the usual."""
+    least = np.maximum(1e-3 * np.median(values, axis=1), 1e-9)
+    return np.log(np.maximum(values, least[:, None]))
 
 
-def _parts(series: Series, at: float) -> tuple[Any, Any]:
-    """Indexes of the history, and a mask of the present: the last six steps up to half an hour past the alert."""
-    t = series.at
-    old = np.flatnonzero(t < at - OLD)
-    if len(old) < ENOUGH:
-        old = np.flatnonzero(t < at - LATE)
-    step = float(np.median(np.diff(t[-5:]))) if len(t) > 4 else HOUR
-    recent = (t >= at - 5.5 * min(step, HOUR)) & (t <= at + AFTER)
-    if not recent.any():
-        recent = t == t[-1]
-    return old, recent
+def _history(t: Any, at: float) -> Any:
+    for age, count in HISTORY:
+        old = t < at - age
+        if int(old.sum()) >= count:
+            return old
+    return np.arange(len(t)) < max(3, len(t) - 4)
 
 
-def _measure(series: Series, at: float, profile: Any, c: Constants) -> tuple[Reading, Any] | None:
-    """The reading (its nats still to be judged) and the anomalies of its own history; None with too little history."""
-    old, recent = _parts(series, at)
-    if len(old) < 4:
-        return None
-    past, role = series.value[old], series.role
-    location, scale = robust_scale(past)
-    if role.name in ("version", "schema"):
-        return _stepped(series, at, c), np.zeros(len(past))
-    if role.name == "status":
-        scale = max(scale, 0.05)
-    if role.share:
-        scale = max(scale, _sampling(location, float(np.median(series.n[old])), float(np.max(past))))
-    z = (series.value[recent] - location) / scale
-    weights = _weights(series.at[recent], profile, c)
-    up, down = (_pooled(sign * z, weights, c) for sign in (1, -1))
-    if role.direction > 0:
-        down = 0.0
-    elif role.direction < 0:
-        up = 0.0
-    s, sign = (up, 1) if up >= down else (down, -1)
-    place = np.flatnonzero(recent)[int(np.argmax(sign * z))]
-    now = float(series.value[place])
-    onset = _onset(series, at, location, scale * max(WILD, s / 3), sign) if s >= 1 else None
-    quiet = (
-        np.abs(past - location) / scale
-        if not role.direction
-        else np.clip(role.direction * (past - location) / scale, 0, None)
-    )
-    return Reading(series, s, sign, location, now, onset, 0.0, float(series.at[place]), scale), quiet
+def _sampling(several: Sequence[Series], share: Any, largest: Any) -> Any:
+    """The sampling error of shares seen in so many rows (per cent, where values exceed 1); 0 for what is no share."""
+    whole = np.where(largest > 1.5, 100.0, 1.0)
+    rows = np.maximum([float(s.n.mean()) for s in several], 1.0)
+    p = np.clip(share / whole, 0.0, 1.0)
+    error = whole * np.maximum(np.sqrt(p * (1 - p) / rows), 1 / rows)
+    return np.where([s.role.share for s in several], error, 0.0)
 
 
-def _stepped(series: Series, at: float, c: Constants) -> Reading:
-    """A value that has no size (a version, a hash): did it change within the last three days?"""
-    seen = series.at <= at + AFTER
-    value, t = series.value[seen], series.at[seen]
-    changed = np.flatnonzero(np.diff(value) != 0)
-    if not len(changed) or t[changed[-1] + 1] < at - 3 * DAY:
-        last = float(value[-1]) if len(value) else 0.0
-        return Reading(series, 0.0, 0, last, last, None, c.quiet, float(t[-1]) if len(t) else at, 1.0)
-    place = int(changed[-1])
-    onset = (float(t[place]) + float(t[place + 1])) / 2
-    sign = 1 if value[place + 1] > value[place] else -1
-    return Reading(
-        series, 20.0, sign, float(value[place]), float(value[place + 1]), onset, 0.0, float(t[place + 1]), 1.0
-    )
+def _standing(t: Any, z: Any, at: float) -> Any:
+    """The most that any stretch strays: its median, worth up to twice as much the more values it has."""
+    best = np.zeros(len(z))
+    for back in STRETCHES:
+        inside = t >= at - back
+        if not inside.any():
+            inside = np.arange(len(t)) == len(t) - 1
+        strays = np.median(z[:, inside], axis=1) * min(2.0, float(inside.sum()) ** 0.25)
+        best = np.where(np.abs(strays) > np.abs(best), strays, best)
+    return np.clip(best, -MOST, MOST)
 
 
-def _cycle(ages: Sequence[Series]) -> float:
-    """The greatest age that any of these models reached before it was trained again; 30 (days) when none was."""
-    reached = [float(s.value[i]) for s in ages for i in np.flatnonzero(np.diff(s.value) < 0)]
-    return max(reached, default=30.0)
-
-
-def _aged(series: Series, at: float, cycle: float, c: Constants) -> Reading:
-    """A model's age has no usual level, it grows until the next training: is it older than any of them ever got?"""
-    seen = series.at <= at + AFTER
-    value, t = series.value[seen], series.at[seen]
-    last, when = (float(value[-1]), float(t[-1])) if len(value) else (0.0, at)
-    over = last / max(cycle, 1e-9)
-    renewed = bool((np.diff(value) < 0).any()) if len(value) > 1 else False
-    if renewed or over < 1.2:
-        return Reading(series, 0.0, 0, last, last, None, c.quiet, when, 1.0)
-    late = np.flatnonzero(value > cycle)
-    return Reading(series, 20.0, 1, cycle, last, float(t[late[0]]), 1.5 + min(math.log(over), 2.0), when, cycle)
-
-
-def _sampling(share: float, rows: float, largest: float) -> float:
-    """The sampling error of a share seen in `rows` rows (per cent, where values exceed 1)."""
-    whole = 100.0 if largest > 1.5 else 1.0
-    p = min(max(share / whole, 0.0), 1.0)
-    return whole * max(math.sqrt(p * (1 - p) / max(rows, 1.0)), 1 / max(rows, 1.0))
-
-
-def _weights(at: Any, profile: Any, c: Constants) -> Any:
-    flat = np.full(len(at), 1 / len(at))
-    if profile is None:
-        return flat
-    shape = np.interp(at, profile[0], profile[1])
-    return c.uniform * flat + (1 - c.uniform) * shape / shape.sum() if shape.sum() > 0 else flat
-
-
-def _pooled(z: Any, weights: Any, c: Constants) -> float:
-    return float(np.expm1(weights @ np.log1p(np.clip(z, 0, c.clip))))
-
-
-def _onset(series: Series, at: float, location: float, limit: float, sign: int) -> float | None:
-    """Between the last value that was as ever and the first of the excursion that reaches the present."""
-    away = sign * (series.value - location) > limit
-    upto = np.flatnonzero(series.at <= at + AFTER)
-    last = np.flatnonzero(away[upto])
-    if not len(last):
-        return None
+def _excursion(t: Any, z: Any, standing: float) -> tuple[float | None, int]:
+    """(onset, place of the value to cite). The onset lies between the last value that was as ever and the first of the
+    excursion that reaches furthest into the present."""
+    sign = 1.0 if standing >= 0 else -1.0
+    recent = np.flatnonzero(t >= t[-1] - STRETCHES[2])
+    place = int(recent[np.argmax(sign * z[recent])])
+    away = sign * z > max(2.0, abs(standing) / 3)
+    last = np.flatnonzero(away)
+    if abs(standing) < 2 or not len(last):
+        return None, place
     start = int(last[-1])
     while start > 0 and (away[start - 1] or (start > 1 and away[start - 2])):
         start -= 1
-    before = float(series.at[start - 1]) if start else float(series.at[start])
-    return (before + float(series.at[start])) / 2
+    return float(t[max(start - 1, 0)] + t[start]) / 2, place
+
+
+def _changed(series: Series, t: Any, value: Any, at: float) -> Reading:
+    """A version or a hash: did it change of late?"""
+    places = np.flatnonzero(np.diff(value) != 0)
+    if not len(places) or t[places[-1] + 1] < at - RECENT:
+        return _calm(series, t, value)
+    i = int(places[-1])
+    onset = float(t[i] + t[i + 1]) / 2
+    return Reading(series, JUMP, onset, float(value[i]), float(value[i + 1]), float(t[i + 1]))
+
+
+def _rolled(series: Series, t: Any, value: Any, at: float) -> Reading:
+    """An age that should only grow: was it set back of late?"""
+    places = np.flatnonzero(np.diff(value) < 0)
+    if not len(places) or t[places[-1] + 1] < at - ROLLED:
+        return _calm(series, t, value)
+    i = int(places[-1])
+    return Reading(series, JUMP, float(t[i + 1]), float(value[i]), float(value[i + 1]), float(t[i + 1]))
+
+
+def _failing(series: Series, t: Any, value: Any, at: float) -> Reading:
+    """A state, 1 for failed: how many of the last runs failed in a row, where failures are rare."""
+    old = _history(t, at)
+    usually = float(value[old].mean()) if old.any() else 0.0
+    bad = value > 0.5
+    calm = np.flatnonzero(~bad)
+    row = len(value) - 1 - int(calm[-1]) if len(calm) else len(value)
+    if usually >= 0.3 or not bad[t >= at - HISTORY[0][0]].any():
+        return _calm(series, t, value)
+    if not row:
+        place = int(np.flatnonzero(bad)[-1])
+        return Reading(series, 2.5, None, usually, 1.0, float(t[place]))
+    return Reading(series, 3.0 + 2.0 * min(row, 4), float(t[-row]), usually, 1.0, float(t[-1]))
+
+
+def _aged(series: Series, t: Any, value: Any, at: float) -> Reading:
+    """An age in days that a renewal should set back: how old, where it never was."""
+    if (np.diff(value) < 0).any():
+        return _calm(series, t, value)
+    return Reading(series, min(float(value[-1]) / 10, MOST), None, float(value[0]), float(value[-1]), float(t[-1]))
+
+
+def _calm(series: Series, t: Any, value: Any) -> Reading:
+    return Reading(series, 0.0, None, float(value[0]), float(value[-1]), float(t[-1]))
+
+
+_STATES: dict[str, Callable[[Series, Any, Any, float], Reading]] = {
+    "version": _changed, "schema": _changed, "reference_age": _rolled, "status": _failing, "model_age": _aged,
+}  # fmt: skip

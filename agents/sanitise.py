@@ -33,10 +33,11 @@ def clean(text: Any, limit: int = 300) -> str:
     'temp gnp.exe ok'
     """
     raw = str(text)[: max(limit * 8, 4_000)]
-    raw = unicodedata.normalize("NFC", raw.encode("utf-8", "ignore").decode("utf-8"))
-    kept = (" " if c in "\n\r\t\v\f\u2028\u2029" else c for c in raw)
-    seen = "".join(c for c in kept if c == " " or (unicodedata.category(c) not in _HIDDEN and c not in _BLANKS))
-    line = " ".join(seen.split())
+    if not (raw.isascii() and raw.isprintable()):
+        raw = unicodedata.normalize("NFC", raw.encode("utf-8", "ignore").decode("utf-8"))
+        kept = (" " if c in "\n\r\t\v\f\u2028\u2029" else c for c in raw)
+        raw = "".join(c for c in kept if c == " " or (unicodedata.category(c) not in _HIDDEN and c not in _BLANKS))
+    line = " ".join(raw.split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 

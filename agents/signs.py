@@ -1,4 +1,4 @@
-"""What each node shows, by role: its clearest sign there, when it began to move, and the change that fits that time."""
+"""What each node shows, by role: how far it moved up or down, since when, and the reading that shows it most."""
 
 from __future__ import annotations
 
@@ -6,77 +6,95 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from agents.cases import Case
-from agents.faults import Fault
+from agents.metrics import words_of
 from agents.readings import Reading
 
-HOUR = 3600.0
-CHANGE_DECAY, NEAR, LOGGED_LATE = 3 * HOUR, 12 * HOUR, 1.5 * HOUR
+FREE, CLEAR, PLAIN = 2.0, 5.0, 10.0
+"""Up to so many scales nothing has moved; from so many it clearly has; from so many on more says nothing more."""
+CHOSEN = 0.35
+"""Scales that a role of k features must stray further, times ln k, for the best of them was chosen."""
+WORSE_IS_DOWN = frozenset({"quality", "business"})
+"""Roles whose numbers are better high for one metric and low for another: down is worse, whatever the metric."""
+COUNTS = frozenset({"cnt", "count", "counts", "sum", "num", "total", "clicks", "tries"})
+"""Words in the names of features that more rows raise, as means do not."""
 
 
 class Sign(NamedTuple):
-    """What a node shows in one role: nats, direction, size, and the reading that shows it most."""
+    """`up`, `down`: how clearly it moved so, 0 (not at all) to 2; `many_up`, `many_down`: the same as a mean over the
+    node's features, 0 where it has one; onset of the clearest reading."""
 
-    nats: float
-    sign: int
-    s: float
+    up: float
+    down: float
+    many_up: float
+    many_down: float
+    onset: float | None
     reading: Reading
+
+    @property
+    def moved(self) -> float:
+        """How clearly it moved, either way."""
+        return max(self.up, self.down)
+
+    @property
+    def calm(self) -> float:
+        """1 when it did not move, 0 when it clearly did."""
+        return 1.0 - min(self.moved, 1.0)
+
+
+Signs = Mapping[str, Mapping[str, Sign]]
+Slices = Mapping[str, Mapping[str, tuple[float, float]]]
+
+
+def moved(z: float) -> float:
+    """How clearly a value of z scales has moved.
+
+    >>> moved(1.5), moved(-5.0), moved(12.0)
+    (0.0, 1.0, 2.0)
+    """
+    size = abs(z)
+    return min(max((size - FREE) / (CLEAR - FREE), 0.0), 1.0) + min(max((size - CLEAR) / (PLAIN - CLEAR), 0.0), 1.0)
 
 
 def collect(readings: Sequence[Reading]) -> dict[str, dict[str, Sign]]:
-    """node -> role -> its evidence, over all features: the best one, less the price of having chosen it."""
+    """node -> role -> what it shows over all traffic."""
     grouped: dict[tuple[str, str], list[Reading]] = {}
     for r in readings:
-        grouped.setdefault((r.series.node, r.series.role.name), []).append(r)
+        if not r.series.segment:
+            for role in _roles(r):
+                grouped.setdefault((r.series.node, role), []).append(r)
     found: dict[str, dict[str, Sign]] = {}
     for (node, role), several in grouped.items():
-        best = max(several, key=lambda r: r.nats)
-        nats = best.nats - (0.5 * math.log(len(several)) if best.nats > 0 else 0.0)
-        found.setdefault(node, {})[role] = Sign(nats, best.sign, best.s, best)
+        found.setdefault(node, {})[role] = _sign(several)
     return found
 
 
-def evidence(shown: Mapping[str, Sign], roles: Sequence[str]) -> list[float]:
-    """Nats of the roles that can be seen; a role that went the other way is calm."""
-    found = []
-    for wanted in roles:
-        name, way = (wanted[:-1], wanted[-1]) if wanted[-1] in "+-" else (wanted, "")
-        sign = shown.get(name)
-        if sign is not None:
-            against = (way == "+" and sign.sign < 0) or (way == "-" and sign.sign > 0)
-            found.append(min(sign.nats, -1.0) if against else sign.nats)
+def _roles(r: Reading) -> tuple[str, ...]:
+    """A mean of something counted is also that: rows that come twice raise counts and leave other means alone."""
+    role = r.series.role.name
+    if role == "mean" and r.series.feature and COUNTS & set(words_of(r.series.feature)):
+        return role, "counted"
+    return (role,)
+
+
+def _sign(several: Sequence[Reading]) -> Sign:
+    price, up, down = CHOSEN * math.log(len(several)), [], []
+    for r in several:
+        z = -r.z if r.series.role.name in WORSE_IS_DOWN and r.series.role.direction > 0 else r.z
+        strays = math.copysign(max(abs(z) - price, 0.0), z)
+        (up if strays > 0 else down).append(moved(strays))
+    best = max(several, key=lambda r: abs(r.z))
+    share = 0.0 if len(several) == 1 else 1 / len(several)
+    return Sign(max(up, default=0.0), max(down, default=0.0), share * sum(up), share * sum(down), best.onset, best)
+
+
+def slices(readings: Sequence[Reading]) -> dict[str, dict[str, tuple[float, float]]]:
+    """node -> role -> how clearly the most and the least moved of its slices did (0..1 each)."""
+    by_slice: dict[tuple[str, str], dict[str, float]] = {}
+    for r in readings:
+        if r.series.segment:
+            seen = by_slice.setdefault((r.series.node, r.series.role.name), {})
+            seen[r.series.segment] = max(seen.get(r.series.segment, 0.0), min(moved(r.z), 1.0))
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    for (node, role), seen in by_slice.items():
+        found.setdefault(node, {})[role] = (max(seen.values()), min(seen.values()) if len(seen) > 1 else 0.0)
     return found
-
-
-def pooled(nats: Sequence[float]) -> float:
-    """One log Bayes factor of several signs, of which not all need to show."""
-    top = max(nats)
-    return top + math.log(sum(math.exp(n - top) for n in nats)) - 0.5 * math.log(len(nats))
-
-
-def held(shown: Mapping[str, Sign], calm: Sequence[str]) -> float:
-    """Evidence of signs that should be calm."""
-    return min(sum(max(n, 0.0) for n in evidence(shown, calm)), 6.0)
-
-
-def onset(shown: Mapping[str, Sign], fault: Fault | None) -> float | None:
-    """When the node began to move in the roles that tell of the fault (in any, without one): its clearest sign's."""
-    roles = {r.rstrip("+-") for r in fault.own} if fault is not None and fault.own else set(shown)
-    moved = [s for name, s in shown.items() if name in roles and s.nats > 0 and s.reading.onset is not None]
-    return max(moved, key=lambda s: s.nats).reading.onset if moved else None
-
-
-def changed(case: Case, node: str, began: float) -> tuple[dict[str, object], float] | None:
-    """The change on `node` that fits an onset at `began` best, and how well (0..1); None when none does.
-
-    A change may be logged up to an hour and a half after it took effect.
-    """
-    best: tuple[dict[str, object], float] | None = None
-    for change in case.changes:
-        age = began - change["at"]
-        if change["target"] != node or not -LOGGED_LATE <= age <= NEAR:
-            continue
-        fit = math.exp(-age / CHANGE_DECAY) if age >= 0 else 0.6
-        if best is None or fit > best[1]:
-            best = (change, fit)
-    return best

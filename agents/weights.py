@@ -1,8 +1,10 @@
-"""How much each trait counts, and how often a confidence like this one was right: fitted, in one small file.
+"""How much each trait counts for each kind of fault, and how often a confidence like this one was right: fitted, in one
+file.
 
 `weights.json` is written by `python -m benchmarks.fit_causes` from simulated incidents: a conditional logit (McFadden
-1974) over all candidates of an incident and "nothing is broken", with a ridge that draws every weight to nothing; then
-an isotonic map from posterior to confidence, fitted on incidents that the weights never saw.
+1974) over all typed causes of an incident, "nothing is broken" among them, whose weights are drawn towards what the
+catalogue says of each kind (`faults.FAULTS`); then an isotonic map from posterior to confidence, fitted on incidents
+that the weights never saw.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agents.candidates import Traits
-from agents.signs import Sign
+from agents.faults import Fault
 
 FILE = Path(__file__).with_name("weights.json")
 
@@ -23,15 +25,13 @@ Parts = list[tuple[str, str, float]]
 
 
 class Weights(NamedTuple):
-    """`shared` by trait, `prior` by fault, `role` by fault and role ("nulls+"), `alert` by fault and role, `benign` by
-    sign of a healthy world; `calibration` points (posterior, confidence), ascending; `threshold` of confidence."""
+    """`traits` and `around`: nats by fault and trait; `prior`: nats by fault; `calibration`: points (posterior,
+    confidence), ascending; `threshold` of confidence."""
 
     version: str
-    shared: Mapping[str, float]
+    traits: Mapping[str, Mapping[str, float]]
+    around: Mapping[str, Mapping[str, float]]
     prior: Mapping[str, float]
-    role: Mapping[str, Mapping[str, float]]
-    alert: Mapping[str, Mapping[str, float]]
-    benign: Mapping[str, float]
     calibration: Sequence[Sequence[float]]
     threshold: float
     target_precision: float
@@ -44,29 +44,16 @@ def load(path: Path = FILE) -> Weights:
     return Weights(**{name: told[name] for name in Weights._fields})
 
 
-def squashed(sign: Sign) -> float:
-    """A sign's nats within bounds: no single reading settles the kind."""
-    return min(max(sign.nats, -1.5), 4.0)
-
-
-def key(role: str, sign: Sign) -> str:
-    """The name of what is seen: the role and which way it went."""
-    return f"{role}{'-' if sign.sign < 0 else '+'}"
-
-
-def parts(traits: Traits, shown: Mapping[str, Sign], alert: str, w: Weights) -> Parts:
-    """(node, what, nats) of a candidate; they sum to its score."""
-    found: Parts = []
-    for name, value in traits.values.items():
-        what = f"change {traits.change}" if name.endswith("change") and traits.change else name
-        found.append((traits.where.get(name, traits.node), what, w.shared.get(name, 0.0) * value))
-    cause = traits.fault.cause
-    roles = w.role.get(cause, {})
-    for role, sign in shown.items():
-        if (name := key(role, sign)) in roles:
-            found.append((traits.node, f"{name} of a {cause}", roles[name] * squashed(sign)))
-    found.append((traits.node, f"how often: {cause}", w.prior.get(cause, 0.0)))
-    found.append((traits.node, f"an alert of {alert or 'nothing known'}", w.alert.get(cause, {}).get(alert, 0.0)))
+def parts(fault: Fault, node: Traits, around: Mapping[str, float], target: str, w: Weights) -> Parts:
+    """(node, what, nats) of a fault of this kind at a node; they sum to its score. `target`: what alerted."""
+    found: Parts = [(node.node, f"how often: {fault.cause}", w.prior.get(fault.cause, 0.0))]
+    counts = w.traits.get(fault.cause, {})
+    for name, value in node.values.items():
+        if name in counts:
+            what = f"change {node.change}" if name.startswith("change ") and node.change else name
+            found.append((node.where.get(name, node.node), what, counts[name] * value))
+    counts = w.around.get(fault.cause, {})
+    found += [(target, name, counts[name] * value) for name, value in around.items() if name in counts]
     return [part for part in found if abs(part[2]) > 1e-9]
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from agents import blast, cases
-from agents.candidates import edges_of
+from agents.ways import edges_of
 from bot.simulator.record import read_truth
 from bot.simulator.score import average_precision
 

@@ -1,8 +1,7 @@
 """A case: the visible part of an episode as plain data, thinned to what a folder can hold.
 
-Times kept per series: the last six steps, every fourth hour for a day, every twelfth for three days, and the alert's
-hour of every second day before that. Of a view's features, drift and skew are kept for all, the rest where a monitor
-would drill down.
+Times kept per series: the last six steps, every hour for a day and a half, every third hour for four days, and the
+alert's hour of each day before that, so that a season can be told from a fault.
 """
 
 from dataclasses import dataclass, field, replace
@@ -14,8 +13,12 @@ from bot.simulator.robust import location_scale
 from bot.simulator.tenants import DAY, HOUR
 from bot.simulator.visible import Series, Visible, significant
 
-BUDGET = 150_000
+BUDGET = 600_000
 _COST, _PER_VALUE = 115, 5.0
+_KEPT = ((1.5 * DAY, HOUR), (4 * DAY, 3 * HOUR), (30 * DAY, DAY))
+"""(age, step): values up to this age are kept one a step."""
+MOVED = 4.0
+"""From this standing on an investigator would look at the slices."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +56,15 @@ class Case:
 def case_of(visible: Visible, budget: int = BUDGET) -> Case:
     """Take from an episode what a folder of about `budget` bytes holds, choosing by what is visible alone."""
     plain = outline(visible)
-    changes = plain.changes
-    left = budget - 170 * len(changes) - 260 * len(plain.nodes) - 110 * len(plain.edges)
+    left = budget - 170 * len(plain.changes) - 260 * len(plain.nodes) - 110 * len(plain.edges)
     left = max(left, 0.6 * budget)
-    chosen: list[Series] = []
-    for node in _order(plain, changes):
-        for series in _drilled(visible, node, plain.alert, plain.alert_at) if left > 0 else ():
-            thin = thinned(series, plain.alert_at)
-            chosen.append(thin)
-            left -= _COST + _PER_VALUE * len(thin.at)
-        if left <= 0:
-            break
-    chosen += _slices(visible, plain, chosen, budget // 8)
+    thin, chosen = _Thin(plain.alert_at), []
+    for node in _order(plain, plain.changes):
+        for series in visible.series(node) if left > 0 else ():
+            if len(series.at):
+                chosen.append(thin(series))
+                left -= _COST + _PER_VALUE * len(chosen[-1].at)
+    chosen += _slices(visible, plain, chosen, thin, budget // 5)
     return replace(plain, series=chosen, runs=_runs(visible))
 
 
@@ -80,28 +80,39 @@ def whole_case(visible: Visible) -> Case:
     return replace(plain, series=[one for node in plain.nodes for one in visible.series(node["id"]) if len(one.at)])
 
 
-def thinned(series: Series, alert_at: float) -> Series:
-    """The series at the kept times only."""
-    if len(series.at) < 2:
-        return series
-    age, step = alert_at + 1800 - series.at, float(np.median(np.diff(series.at)))
-    slot = np.round((series.at - alert_at) / step) * step
-    keep = age <= 6 * step
-    for limit, every in ((DAY, 4 * HOUR), (3 * DAY, 12 * HOUR), (30 * DAY, 2 * DAY if step <= HOUR else DAY)):
-        keep |= (age <= limit) & (np.mod(slot + step / 2, max(every, step)) < step)
-    if step > HOUR:
-        keep |= age <= 8 * step
-    digits = 4 if np.ptp(np.quantile(series.value, (0.1, 0.9))) < 0.04 * abs(np.median(series.value)) else 3
-    return Series(
-        series.row_id,
-        series.node,
-        series.metric,
-        series.feature,
-        series.segment,
-        series.at[keep],
-        significant(series.value[keep], digits),
-        series.n[keep],
-    )
+class _Thin:
+    """Series at the kept times only; series on one grid of times share what is kept of it."""
+
+    def __init__(self, alert_at: float):
+        self.alert_at = alert_at
+        self.masks: dict[bytes, np.ndarray] = {}
+
+    def __call__(self, series: Series) -> Series:
+        keep = self._mask(series.at)
+        value = series.value[keep]
+        digits = 4 if _narrow(value) else 3
+        return replace(series, at=series.at[keep], value=significant(value, digits), n=series.n[keep])
+
+    def _mask(self, at: np.ndarray) -> np.ndarray:
+        key = at.tobytes()
+        if key not in self.masks:
+            self.masks[key] = self._kept(at) if len(at) > 1 else np.ones(len(at), bool)
+        return self.masks[key]
+
+    def _kept(self, at: np.ndarray) -> np.ndarray:
+        age, step = self.alert_at + 1800 - at, float(np.median(np.diff(at)))
+        slot = np.round((at - self.alert_at) / step) * step
+        keep = age <= (10 if step > HOUR else 6) * step
+        for limit, every in _KEPT:
+            keep |= (age <= limit) & (np.mod(slot + step / 2, max(every, step)) < step)
+        return keep
+
+
+def _narrow(value: np.ndarray) -> bool:
+    """Whether three digits would hide how the values differ."""
+    ordered = np.sort(value)
+    low, middle, high = (ordered[round(q * (len(ordered) - 1))] for q in (0.1, 0.5, 0.9))
+    return bool(high - low < 0.04 * abs(middle))
 
 
 def _order(plain: Case, changes: list[dict]) -> list[str]:
@@ -115,55 +126,19 @@ def _order(plain: Case, changes: list[dict]) -> list[str]:
     return list(dict.fromkeys([*sorted(near, key=lambda name: (near[name], name)), *beside, *watched, *recent, *rest]))
 
 
-def _drilled(visible: Visible, node: str, alert: dict, alert_at: float) -> list[Series]:
-    """A node's series: all that is not per feature; drift, skew and means for every feature or column; the rest for the
-    alerting feature, for one other, and for those that stand out."""
-    found = [series for series in visible.series(node) if len(series.at)]
-    word = visible._dialect.metric
-    always = {word(name) for name in ("psi_7d", "online_skew", "col_mean", "col_null")}
-    quantiles = {word("p50"), word("p95")}
-    features = sorted({series.feature for series in found if series.feature})
-    wanted = {name for name in features if name == alert.get("feature") and node == alert["node"]}
-    wanted |= {series.feature for series in found if series.feature and standing(series, alert_at) > 4}
-    wanted |= set(features[:1])
-    if not any(series.metric == word("psi_7d") for series in found):
-        always.add(word("mean"))
-    return [
-        series
-        for series in found
-        if series.feature is None
-        or series.metric in always
-        or (series.feature in wanted and (series.metric not in quantiles or node == alert["node"]))
-    ]
-
-
-def _slices(visible: Visible, plain: Case, chosen: list[Series], budget: int) -> list[Series]:
+def _slices(visible: Visible, plain: Case, chosen: list[Series], thin: _Thin, budget: float) -> list[Series]:
     """Segments where an investigator would drill down: the target, then nodes whose whole moved."""
-    target, alert_at = plain.alert["node"], plain.alert_at
-    moved = [series.node for series in chosen if standing(series, alert_at) > 4]
-    wanted = list(
-        dict.fromkeys(visible.segments()[:5] + ((plain.alert["segment"],) if "segment" in plain.alert else ()))
-    )
-    out: list[Series] = []
-    for node in dict.fromkeys([target, *moved]):
+    target, out = plain.alert["node"], []
+    told = (plain.alert["segment"],) if "segment" in plain.alert else ()
+    wanted = list(dict.fromkeys(visible.segments()[:5] + told))
+    moved = {(s.node, s.metric, s.feature) for s in chosen if standing(s, plain.alert_at) > MOVED}
+    for node in dict.fromkeys([target, *(node for node, _, _ in sorted(moved, key=str))]):
         for segment in wanted:
-            for series in (series for series in visible.series(node, segment) if len(series.at)):
-                whole = (
-                    any(
-                        other.node == node
-                        and other.metric == series.metric
-                        and other.feature == series.feature
-                        and standing(other, alert_at) > 4
-                        for other in chosen
-                    )
-                    if node != target
-                    else True
-                )
-                if whole and budget > 0:
-                    out.append(thinned(series, alert_at))
+            for series in visible.series(node, segment):
+                of_the_moved = node == target or (node, series.metric, series.feature) in moved
+                if of_the_moved and len(series.at) and budget > 0:
+                    out.append(thin(series))
                     budget -= _COST + _PER_VALUE * len(out[-1].at)
-        if budget <= 0:
-            break
     return out
 
 

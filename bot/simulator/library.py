@@ -15,6 +15,8 @@ from bot.simulator.record import record
 
 FIRST = 7000
 """The first seed of every type."""
+BUDGET = 300_000
+"""Bytes of a case before it is packed: half of what a fresh one holds, so that a clone stays small."""
 PLAN: tuple[tuple[str, int], ...] = tuple(
     (kind, FIRST + n)
     for kinds, count in ((CATALOGUE, 5), (("M4P",), 3), (OTHERS, 2))
@@ -37,6 +39,11 @@ def write(place: Path, say: Callable[[int, int, str], None] = lambda *_: None) -
     folders = []
     for done, (kind, seed) in enumerate(PLAN):
         say(done, len(PLAN), name(kind, seed))
-        folders.append(record(generate(seed, kind), place / name(kind, seed), packed=True))
+        folders.append(write_one(kind, seed, place / name(kind, seed)))
     say(len(PLAN), len(PLAN), "")
     return folders
+
+
+def write_one(kind: str, seed: int, folder: Path) -> Path:
+    """Write one case of the library to `folder`."""
+    return record(generate(seed, kind), folder, BUDGET, packed=True)

@@ -7,7 +7,7 @@ import pytest
 
 from bot.simulator.catalogue import CATALOGUE, OTHERS
 from bot.simulator.episode import generate
-from bot.simulator.library import PLAN, name
+from bot.simulator.library import PLAN, name, write_one
 from bot.simulator.record import read_case, read_truth, record
 
 CASES = Path(__file__).resolve().parents[1] / "agents" / "cases"
@@ -30,7 +30,7 @@ def test_every_case_of_the_plan_is_there_and_no_other():
 @pytest.mark.parametrize(("kind", "seed"), [("D3", 7001), ("W3", 7004)])
 def test_a_case_written_again_is_the_case_recorded(kind, seed, tmp_path):
     """The same type and seed give the same bytes in every file."""
-    again, kept = record(generate(seed, kind), tmp_path / "again", packed=True), CASES / name(kind, seed)
+    again, kept = write_one(kind, seed, tmp_path / "again"), CASES / name(kind, seed)
     assert {p.name for p in again.iterdir()} == {p.name for p in kept.iterdir()}
     for path in again.iterdir():
         assert unpacked(path) == unpacked(kept / path.name), path.name
