@@ -36,7 +36,7 @@ check: setup            ## lint, contracts and pure tests: no browser, no proces
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest -q -m "not servers and not processes and not browser"
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup -m "not servers and not processes and not browser"
 
 chromium:
 	@command -v chromium chromium-browser google-chrome >/dev/null || { \

@@ -16,6 +16,7 @@ import msgspec
 from agents import calibration, traits
 from agents.causes import Candidate, Factors, Ranking, weigh
 from agents.picture import NEAR, Picture, Signal
+from agents.remedies import BROKEN_INPUT
 from agents.signatures import Traits, begins, typed
 from agents.steering import Steering
 from agents.surprise import Constants, bayes
@@ -26,6 +27,8 @@ CHANGE_NATS = 1.8
 CHANGE_DECAY = 3 * 3600.0
 VERSION_NATS = 2.0
 """A fault that only rows of a new version show speaks for what the version changed."""
+COINCIDENCE = 0.2
+"""How often, at most, a deployment falls beside an onset that it has nothing to do with."""
 CALM_INPUTS = 1.5
 """Nats against what feeds a model all of whose inputs were measured and are calm."""
 EVERYTHING = "all inputs"
@@ -44,6 +47,8 @@ class Reasoned(NamedTuple):
     with_version: float
     label: str | None
     """The input that the first cause stands for, if it is one."""
+    version_only: bool = False
+    """What is sure is that the version brought it; of what kind it is, is only likely."""
 
 
 class Nodes(NamedTuple):
@@ -68,19 +73,33 @@ def reason(picture: Picture, steering: Steering) -> Reasoned:
     told = _placed(picture, graph, places, kinds)
     causes = [_cause(picture, graph, c, kind, mass, change, target) for c, kind, mass in told[: SHOWN + 3]]
     causes = _deduplicated(causes, steering.towards)[:SHOWN]
-    confidence = (
-        calibration.confidence(
-            causes[0].posterior,
-            kinds[causes[0].type],
-            partial=picture.partial and picture.telemetry is not None,
-            telemetry=picture.telemetry is not None,
-            alone=picture.telemetry is None and picture.changes is None,
-        )
-        if causes
-        else 0.0
-    )
+    confidence = _confidence(picture, causes, kinds[causes[0].type]) if causes else 0.0
+    by_version = _confidence(picture, causes, _brought(causes[0].type, kinds, with_version)) if causes else 0.0
+    least = calibration.load().threshold
+    version_only = confidence < least <= by_version
     label = next((la for la, node in graph.of_label.items() if causes and node == causes[0].node), None)
-    return Reasoned(causes, seen, kinds, confidence, ranking, change, with_version, label)
+    said = by_version if version_only else confidence
+    return Reasoned(causes, seen, kinds, said, ranking, change, with_version, label, version_only)
+
+
+def _confidence(p: Picture, causes: list[Cause], kind: float) -> float:
+    return calibration.confidence(
+        causes[0].posterior,
+        kind,
+        partial=p.partial and p.telemetry is not None,
+        telemetry=p.telemetry is not None,
+        alone=p.telemetry is None and p.changes is None,
+    )
+
+
+def _brought(kind: str, kinds: dict[str, float], with_version: float) -> float:
+    """How sure it is that the serving version brought a fault of whichever kind that versions bring: going back undoes
+    them all. Said only where nothing but the rows of a version just deployed moved; that anything else began at that
+    very moment would be a coincidence."""
+    if with_version < 1.0 or kind not in BROKEN_INPUT:
+        return 0.0
+    brought = sum(chance for k, chance in kinds.items() if k in BROKEN_INPUT)
+    return brought / (brought + COINCIDENCE * (1 - brought))
 
 
 def _placed(

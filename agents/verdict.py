@@ -56,6 +56,8 @@ def headline(picture: Picture, reasoned: Reasoned) -> str:
         what = reasoned.change[1]
         to = f" of version {what['to']}" if what["kind"] == "deployment" and what.get("to") else f" {top.change}"
         text += f" since the {what['kind'].replace('_', ' ')}{to}"
+    if reasoned.version_only:
+        return f"the new version brought it; most likely {text}"
     return text
 
 

@@ -6,7 +6,8 @@ Every live type of the simulator, with every seed, goes as wire events through t
 the investigation (its ports in memory), with no server; the baseline is the two days before. An incident is looked at
 when its first alert comes, again whenever another alert joins while the card says "Not sure", and once more three hours
 later; what counts is what its card ends with. That is right when its typed cause is the true one; of a benign incident,
-when it names nothing that is broken. `first` speaks of the first look alone. Seeds below 5000 were fitted on.
+when it names nothing that is broken; where only the version is said to be sure, when going back is what helps. `first`
+speaks of the first look alone. Seeds below 5000 were fitted on.
 """
 
 from __future__ import annotations
@@ -66,12 +67,13 @@ def figures(rows: list[Answer]) -> dict[str, Any]:
 def of_kind(rows: list[Answer]) -> dict[str, Any]:
     """How many were right and shown, and what was said instead."""
     wrong = Counter(row.cause for row in rows if not row.right)
+    misled = sum(row.shown and not (row.right or row.undone) for row in rows)
     return {"n": len(rows), "right": sum(row.right for row in rows), "shown": sum(row.shown for row in rows),
-            "shown_wrong": sum(row.shown and not row.right for row in rows), "instead": dict(wrong)}  # fmt: skip
+            "shown_wrong": misled, "instead": dict(wrong)}  # fmt: skip
 
 
 def arrays(rows: list[Answer]) -> tuple[Any, Any]:
-    return np.array([row.confidence for row in rows]), np.array([float(row.right) for row in rows])
+    return np.array([row.confidence for row in rows]), np.array([float(row.right or row.undone) for row in rows])
 
 
 if __name__ == "__main__":

@@ -165,6 +165,13 @@ class Answer(NamedTuple):
     confidence: float
     shown: bool
     right: bool
+    undone: bool
+    """What is said is that the new version brought it, and going back is indeed what helps."""
+
+
+def undone(kind: str) -> bool:
+    """Whether going back to the version before undoes a fault of this kind."""
+    return kind != CALM and any(code.startswith(("ROLLBACK", "FINISH_OR_ROLLBACK")) for code in TYPES[kind].best)
 
 
 def right(kind: str, cause: str) -> bool:
@@ -202,7 +209,7 @@ def _answer(told: Told, number: int, at: int, moment: Moment, rules: Any) -> Ans
     early = picture.partial and picture.telemetry is not None
     traits = calibration.features(node, found.types.get(cause, 0.0), early)
     return Answer(told.kind, told.seed, number, at, cause, traits, said.confidence, not said.abstained,
-                  right(told.kind, cause))  # fmt: skip
+                  right(told.kind, cause), found.version_only and undone(told.kind))  # fmt: skip
 
 
 def told_last(rows: Sequence[Answer], shown: Sequence[bool]) -> dict[int, int]:

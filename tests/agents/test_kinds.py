@@ -69,6 +69,29 @@ async def test_scores_that_moved_with_a_new_version_over_calm_inputs_are_a_bad_v
     assert any("A fault in the input data is ruled out" in c.text for c in h.claims)
 
 
+async def test_what_only_the_new_version_shows_is_undone_by_going_back_whatever_it_is():
+    """One input moved from the first row of version 2 on, in no way a unit would: its kind is only likely, that the
+    version brought it is sure, and so a rollback is offered."""
+    lower = lambda f, x, at: (x - 4 * np.std(x), 0) if f == "temp" else (x, 0)  # noqa: E731
+    world, windows = replaced(3, lower)
+    current = [w for w in windows if w.version == "2"]
+    h = await run(windows, [world.detection("temp", current, T0)], "data_drift", "2", DEPLOY)
+    assert (h.cause.node, h.cause.change) == ("temp", "chg_9f31")
+    assert h.action == "rollback"
+    assert not h.abstained
+
+
+async def test_the_same_movement_without_a_new_version_offers_no_rollback():
+    """Where the version served long before the onset, nothing is said to have come with it."""
+    world = World(3)
+    lower = lambda f, x, at: (x - 4 * np.std(x), 0) if f == "temp" and at >= T0 else (x, 0)  # noqa: E731
+    windows = world.windows(T0 - 120 * HOUR, T0 + 16 * HOUR, "1", lower)
+    current = [w for w in windows if w.start >= T0]
+    h = await run(windows, [world.detection("temp", current, T0)], "data_drift", "1")
+    assert h.action != "rollback"
+    assert "the new version brought it" not in h.headline
+
+
 async def test_errors_that_rise_over_calm_inputs_and_no_change_are_concept_drift():
     """The relation moved: never a rollback."""
     world, windows = calm()
