@@ -210,8 +210,9 @@ async def test_a_policy_can_ask_for_more_confidence_than_was_fitted_and_not_for_
     assert [h.abstained for h in said[0.999]] == [True, True]
 
 
-async def test_every_detection_alone_gives_a_kind_or_not_sure():
+async def test_every_detection_alone_gives_a_kind_or_not_sure(monkeypatch):
     """An alert without telemetry, labels or lineage is never shown as sure."""
+    monkeypatch.setattr("agents.gather.PATIENCE", 0.0)  # no window is coming
     for signal, kind in (("feature:temp", "data_drift"), ("score", "prediction_drift"), ("error", "concept_drift")):
         d = Detection(detector="adwin", signal=signal, kind=kind, at=T0, onset=T0, statistic=5.0, threshold=3.0)
         h = await run([], [d], kind, "1")
