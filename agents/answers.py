@@ -17,6 +17,7 @@ from agents.diagnose import BENIGN_AT, Diagnosis, Typed, diagnose
 from agents.draft import short
 from agents.faults import CODES
 from agents.verdict import HEADLINES
+from agents.ways import GAIN, UNKNOWN
 from core.policy import Policy, load
 
 SHOWN = 10
@@ -124,13 +125,13 @@ def _path(case: Case, found: Diagnosis, top: Typed) -> list[list[str]]:
     """Edges the fault is held to have travelled: the way to the alert, and where else it likely went."""
     down: dict[str, list[tuple[str, float]]] = {}
     for source, sink, strength in found.edges:
-        down.setdefault(source, []).append((sink, 0.5 if strength is None else strength))
+        down.setdefault(source, []).append((sink, UNKNOWN if strength is None else strength))
     reach, came = {top.node: 1.0}, {top.node: ""}
     queue = [top.node]
     for node in queue:
         for child, strength in sorted(down.get(node, ())):
             p = _seen(found, child, reach[node] * strength)
-            if p > reach.get(child, 0.0) + 1e-3 and p > ON_PATH / 2:
+            if p > reach.get(child, 0.0) + GAIN and p > ON_PATH / 2:
                 came.setdefault(child, node)
                 reach[child] = p
                 queue.append(child)

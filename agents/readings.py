@@ -37,12 +37,11 @@ SIZES = frozenset(
 
 class Reading(NamedTuple):
     """One series: `z` scales from what was usual, with its sign; onset (None: it did not move, or nobody can tell); the
-    level before and now, and the time of the value to cite."""
+    value to cite and its time."""
 
     series: Series
     z: float
     onset: float | None
-    before: float
     now: float
     at: float
 
@@ -80,7 +79,7 @@ def _together(several: Sequence[Series], sized: bool, at: float) -> Iterator[Rea
     standing = _standing(t, z, at)
     for i, series in enumerate(several):
         onset, place = _excursion(t, z[i], float(standing[i]))
-        yield Reading(series, float(standing[i]), onset, float(before[i]), float(shown[i, place]), float(t[place]))
+        yield Reading(series, float(standing[i]), onset, float(shown[i, place]), float(t[place]))
 
 
 def _logs(values: Any) -> Any:
@@ -141,7 +140,7 @@ def _changed(series: Series, t: Any, value: Any, at: float) -> Reading:
         return _calm(series, t, value)
     i = int(places[-1])
     onset = float(t[i] + t[i + 1]) / 2
-    return Reading(series, JUMP, onset, float(value[i]), float(value[i + 1]), float(t[i + 1]))
+    return Reading(series, JUMP, onset, float(value[i + 1]), float(t[i + 1]))
 
 
 def _rolled(series: Series, t: Any, value: Any, at: float) -> Reading:
@@ -150,7 +149,7 @@ def _rolled(series: Series, t: Any, value: Any, at: float) -> Reading:
     if not len(places) or t[places[-1] + 1] < at - ROLLED:
         return _calm(series, t, value)
     i = int(places[-1])
-    return Reading(series, JUMP, float(t[i + 1]), float(value[i]), float(value[i + 1]), float(t[i + 1]))
+    return Reading(series, JUMP, float(t[i + 1]), float(value[i + 1]), float(t[i + 1]))
 
 
 def _failing(series: Series, t: Any, value: Any, at: float) -> Reading:
@@ -164,19 +163,19 @@ def _failing(series: Series, t: Any, value: Any, at: float) -> Reading:
         return _calm(series, t, value)
     if not row:
         place = int(np.flatnonzero(bad)[-1])
-        return Reading(series, 2.5, None, usually, 1.0, float(t[place]))
-    return Reading(series, 3.0 + 2.0 * min(row, 4), float(t[-row]), usually, 1.0, float(t[-1]))
+        return Reading(series, 2.5, None, 1.0, float(t[place]))
+    return Reading(series, 3.0 + 2.0 * min(row, 4), float(t[-row]), 1.0, float(t[-1]))
 
 
 def _aged(series: Series, t: Any, value: Any, at: float) -> Reading:
     """An age in days that a renewal should set back: how old, where it never was."""
     if (np.diff(value) < 0).any():
         return _calm(series, t, value)
-    return Reading(series, min(float(value[-1]) / 10, MOST), None, float(value[0]), float(value[-1]), float(t[-1]))
+    return Reading(series, min(float(value[-1]) / 10, MOST), None, float(value[-1]), float(t[-1]))
 
 
 def _calm(series: Series, t: Any, value: Any) -> Reading:
-    return Reading(series, 0.0, None, float(value[0]), float(value[-1]), float(t[-1]))
+    return Reading(series, 0.0, None, float(value[-1]), float(t[-1]))
 
 
 _STATES: dict[str, Callable[[Series, Any, Any, float], Reading]] = {
