@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import pickle
 import select
@@ -49,11 +50,15 @@ class Painter:
     def close(self) -> None:
         """End the process; a later picture starts another."""
         with self._turn:
-            process, self._process = self._process, None
-            if process is not None:
+            self._end()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(BrokenPipeError):  # what a dead child no longer takes
                 process.stdin.close()  # type: ignore[union-attr]
-                process.wait()
-                process.stdout.close()  # type: ignore[union-attr]
+            process.wait()
+            process.stdout.close()  # type: ignore[union-attr]
 
     def _drawn(self, order: bytes) -> tuple[bytes, str]:
         for _ in range(2):  # the process may have ended of idleness at this very moment
@@ -70,7 +75,9 @@ class Painter:
         return made
 
     def _ask(self, order: bytes) -> Any:
-        if self._process is None or self._process.poll() is not None:
+        if self._process is not None and self._process.poll() is not None:
+            self._end()
+        if self._process is None:
             known = {name: os.environ[name] for name in _KNOWN if name in os.environ}
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "bot.painter"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,

@@ -37,6 +37,18 @@ async def test_it_draws_elsewhere_and_knows_no_secrets(painter, monkeypatch):
     assert (await painter.draw(tell, "PATH"))[1] == where
 
 
+@pytest.mark.parametrize("seen", [True, False])
+async def test_the_pipes_of_a_child_that_died_are_closed(painter, seen):
+    """Whether its end is seen before the next picture is sent or while it is sent."""
+    await painter.draw(tell, "PATH")
+    dead = painter._process
+    dead.kill()
+    if seen:
+        dead.wait()
+    assert (await painter.draw(tell, "PATH"))[1] != str(dead.pid)
+    assert (dead.stdin.closed, dead.stdout.closed, dead.poll()) == (True, True, -9)
+
+
 async def test_a_child_that_died_is_replaced(painter):
     """A picture whose child was killed is drawn by the next; one that kills every child is an error, not a loop."""
     _, first = await painter.draw(tell, "PATH")
