@@ -221,4 +221,12 @@ def _gaps(case: Case, found: Diagnosis) -> list[dict[str, str]]:
     gaps = [{"what": f"{len(dark)} nodes", "why": f"no usable telemetry: {', '.join(dark[:5])}"}] if dark else []
     if not case.changes:
         gaps.append({"what": "changes", "why": "the change log is empty"})
+    if found.inferred:
+        some = ", ".join(f"{_name(case, e.source)} to {_name(case, e.target)}" for e in found.inferred[:3])
+        gaps.append(
+            {
+                "what": f"{len(found.inferred)} edge{'s' * (len(found.inferred) > 1)}",
+                "why": f"not declared, taken from the names: {some}",
+            }
+        )
     return gaps

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from agents.cases import Case
 from agents.readings import Reading
-from agents.signs import Sign, Signs, Slices
+from agents.signs import SLICE, Sign, Signs, Slices
 from agents.ways import Ways
 
 HOUR = 3600.0
@@ -49,14 +49,12 @@ class Seen(NamedTuple):
     around: dict[str, float]
 
 
-def gather(
-    case: Case, readings: list[Reading], signs: Signs, cut: Mapping[str, Mapping[str, tuple[float, float]]]
-) -> Seen:
+def gather(case: Case, readings: list[Reading], signs: Signs, cut: Slices) -> Seen:
     """Every node of the case as a candidate. `cut`: what its slices show (`signs.slices`)."""
     kinds = {n: str(about.get("kind", "")) for n, about in case.nodes.items()}
     target = case.alert["node"]
     look = _Look(case, signs, cut, kinds, Ways(case.edges, kinds, target), _began(case, readings, signs))
-    around = dict(_tenant(signs, kinds)) | dict(_alert(case, readings, kinds))
+    around = dict(_tenant(signs, kinds)) | dict(_alert(case, readings, kinds)) | _mix(cut, kinds)
     for role, (most, least) in cut.get(target, {}).items():
         around |= {f"alert slice {role}": most - least, f"alert slices {role}": least}
     return Seen([look.at(node) for node in case.nodes], around)
@@ -65,7 +63,7 @@ def gather(
 def alerting(case: Case, readings: list[Reading]) -> Reading | None:
     """The reading of the series that alerted, if it is among the telemetry."""
     told = case.alert
-    wanted = (told["node"], told.get("metric"), str(told.get("feature") or ""), str(told.get("segment") or ""))
+    wanted = (told["node"], told.get("metric"), str(told.get("feature") or ""), case.segment)
     same = [r for r in readings if (r.series.node, r.series.metric) == wanted[:2]]
     exact = [r for r in same if (r.series.feature, r.series.segment) == wanted[2:]]
     return next(iter(exact or same), None)
@@ -91,6 +89,16 @@ def _tenant(signs: Signs, kinds: Mapping[str, str]) -> Iterator[tuple[str, float
                     yield f"all {layer} {role}{way}", sum(share) / len(share)
 
 
+def _mix(cut: Slices, kinds: Mapping[str, str]) -> dict[str, float]:
+    """By kind and role: how much further than the calmest slice of a node the liveliest went, at most."""
+    found: dict[str, float] = {}
+    for node, roles in cut.items():
+        for role, (most, least) in roles.items():
+            name = f"mix {kinds.get(node, '')} {role}"
+            found[name] = max(found.get(name, 0.0), most - least)
+    return found
+
+
 def _alert(case: Case, readings: list[Reading], kinds: Mapping[str, str]) -> Iterator[tuple[str, float]]:
     """What alerted: its role and way, the kind of its node, whether it is of one slice."""
     alert, told = alerting(case, readings), case.alert
@@ -113,12 +121,10 @@ class _Look:
     def __init__(self, case: Case, signs: Signs, cut: Slices, kinds: Mapping[str, str], ways: Ways, began: float):
         self.case, self.signs, self.cut, self.kinds, self.ways, self.began = case, signs, cut, kinds, ways, began
         self.moved = {
-            node: max((s.moved for role, s in shown.items() if role not in IDLE), default=0.0)
+            node: max((s.moved for role, s in shown.items() if role.removeprefix(SLICE) not in IDLE), default=0.0)
             for node, shown in signs.items()
         }
-        self.shown = {
-            node: [(role, *self._ways_of(role, sign)) for role, sign in shown.items()] for node, shown in signs.items()
-        }
+        self.shown = {node: [*self._shown(node)] for node in dict.fromkeys([*signs, *cut])}
         self.loud = self._loud()
         self.changes: dict[str, list[dict[str, Any]]] = {}
         for change in case.changes:
@@ -139,6 +145,13 @@ class _Look:
         for role, (most, least) in self.cut.get(node, {}).items():
             values |= {f"slice {role}": most - least, f"slices {role}": least}
         return Traits(node, self.kinds.get(node, ""), {k: v for k, v in values.items() if v}, where, change)
+
+    def _shown(self, node: str) -> Iterator[tuple[str, float, float, float]]:
+        """(role, up, down, calm) of all it shows; `cut ROLE`: how far its slices went apart."""
+        for role, sign in self.signs.get(node, {}).items():
+            yield role, *self._ways_of(role, sign)
+        for role, (most, least) in self.cut.get(node, {}).items():
+            yield f"cut {role}", most - least, 0.0, 1.0 - (most - least)
 
     def _loud(self) -> dict[str, list[tuple[str, float]]]:
         """What moved anywhere, by kind of node and role: (node, how clearly)."""

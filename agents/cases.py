@@ -61,6 +61,11 @@ class Case(NamedTuple):
     changes: list[dict[str, Any]]
     runbooks: list[dict[str, str]]
 
+    @property
+    def segment(self) -> str:
+        """The slice of the traffic that alerted; empty for all of it."""
+        return str(self.alert.get("segment") or "")
+
 
 def read(folder: Path) -> Case:
     """The case in `folder`. Raises ValueError naming the file and line of what cannot be read."""

@@ -15,6 +15,10 @@ CHOSEN = 0.35
 """Scales that a role of k features must stray further, times ln k, for the best of them was chosen."""
 WORSE_IS_DOWN = frozenset({"quality", "business"})
 """Roles whose numbers are better high for one metric and low for another: down is worse, whatever the metric."""
+SLICE = "slice "
+"""Before a role: as seen in the slice that alerted."""
+TRAFFIC = frozenset({"rows", "traffic"})
+"""Roles that say how much there is, of all or of a slice."""
 COUNTS = frozenset({"cnt", "count", "counts", "sum", "num", "total", "clicks", "tries"})
 """Words in the names of features that more rows raise, as means do not."""
 
@@ -55,16 +59,21 @@ def moved(z: float) -> float:
     return min(max((size - FREE) / (CLEAR - FREE), 0.0), 1.0) + min(max((size - CLEAR) / (PLAIN - CLEAR), 0.0), 1.0)
 
 
-def collect(readings: Sequence[Reading]) -> dict[str, dict[str, Sign]]:
-    """node -> role -> what it shows over all traffic."""
-    grouped: dict[tuple[str, str], list[Reading]] = {}
+def collect(readings: Sequence[Reading], told: str = "") -> dict[str, dict[str, Sign]]:
+    """node -> role -> what it shows over all traffic, or in the slice that alerted (`told`) where that shows more; how
+    much traffic the slice has is a role of its own (`slice ROLE`)."""
+    grouped: dict[tuple[str, str], dict[str, Reading]] = {}
     for r in readings:
-        if not r.series.segment:
+        if not r.series.segment or r.series.segment == told:
             for role in _roles(r):
-                grouped.setdefault((r.series.node, role), []).append(r)
+                of = f"{SLICE}{role}" if r.series.segment and role in TRAFFIC else role
+                same = grouped.setdefault((r.series.node, of), {})
+                key = f"{r.series.metric} {r.series.feature}"
+                if key not in same or abs(r.z) > abs(same[key].z):
+                    same[key] = r
     found: dict[str, dict[str, Sign]] = {}
     for (node, role), several in grouped.items():
-        found.setdefault(node, {})[role] = _sign(several)
+        found.setdefault(node, {})[role] = _sign(list(several.values()))
     return found
 
 

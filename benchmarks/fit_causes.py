@@ -29,7 +29,8 @@ from agents.candidates import Seen, gather
 from agents.diagnose import BENIGN_AT
 from agents.faults import CODES, EXPECTED, FAULTS, Fault
 from agents.readings import read_all
-from agents.signs import collect, slices
+from agents.signs import SLICE, collect, slices
+from agents.undeclared import completed
 from bot.progress import bar
 from bot.simulator.episode import generate
 from bot.simulator.evaluate import seeds
@@ -38,7 +39,7 @@ from bot.simulator.score import ece
 
 RIDGE = {"fault": 0.006, "family": 0.002, "any": 0.0005, "around": 0.006, "prior": 0.0003, "catalogue": 0.0001}
 """Penalty of a weight squared, by its part: the more weights a part has, the less each is trusted."""
-FOLDS, PRECISION, STEPS, RARE = 5, 0.95, 80, 40
+FOLDS, PRECISION, STEPS, RARE = 5, 0.96, 80, 40
 LEAST = 0.02
 """A weight nearer to nothing is left out."""
 FAMILY = [CODES[f.cause][0] if not f.benign else "benign" for f in FAULTS]
@@ -57,9 +58,9 @@ class Example(NamedTuple):
 
 def example(folder: Path) -> Example:
     """The traits of a recorded case, and which of its nodes is the truth."""
-    case, truth = cases.read(folder), read_truth(folder)
+    case, truth = completed(cases.read(folder)), read_truth(folder)
     readings = read_all(case)
-    seen = gather(case, readings, collect(readings), slices(readings))
+    seen = gather(case, readings, collect(readings, case.segment), slices(readings))
     return Example(seen, [_credit(truth, t.node) for t in seen.nodes], truth)
 
 
@@ -134,8 +135,10 @@ def catalogue(names: Names) -> np.ndarray:
     out = np.zeros((10, len(column), len(FAULTS)), np.float32)
 
     def put(rule: int, name: str, f: int) -> None:
-        if name in column:
-            out[rule, column[name], f] = 1.0
+        *of, role = name.rsplit(" ", 1)
+        for same in (name, " ".join([*of, f"{SLICE}{role}"])):
+            if same in column:
+                out[rule, column[same], f] = 1.0
 
     for f, fault in enumerate(FAULTS):
         for role in fault.own:
@@ -156,7 +159,11 @@ def catalogue(names: Names) -> np.ndarray:
                     put(8, f"missed {kind} {name}{way}", f)
             known = {_ways(role)[0] for role in roles}
             for name in names.traits:
-                if name.startswith(f"below {kind} ") and name[-1] in "+-" and name.split(" ", 2)[2][:-1] not in known:
+                if (
+                    name.startswith(f"below {kind} ")
+                    and name[-1] in "+-"
+                    and name.split(" ", 2)[2].removeprefix(SLICE)[:-1] not in known
+                ):
                     put(7, name, f)
         for kind, roles in fault.spared.items():
             for role in roles:

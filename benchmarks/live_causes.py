@@ -4,10 +4,10 @@
 
 Every live type of the simulator, with every seed, goes as wire events through the real monitor, the alert pipeline and
 the investigation (its ports in memory), with no server; the baseline is the two days before. An incident is looked at
-when its first alert comes, again whenever another alert joins while the card says "Not sure", and once more three hours
-later; what counts is what its card ends with. That is right when its typed cause is the true one; of a benign incident,
-when it names nothing that is broken; where only the version is said to be sure, when going back is what helps. `first`
-speaks of the first look alone. Seeds below 5000 were fitted on.
+when its first alert comes, and while the card says "Not sure" again whenever another alert joins, and ten minutes, an
+hour and three hours later; what counts is what its card ends with. That is right when its typed cause is the true one;
+of a benign incident, when it names nothing that is broken; where only the version is said to be sure, when going back
+is what helps. `first` speaks of the first look alone. Seeds below 5000 were fitted on.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Simulated live incidents as the investigation meets them, and what it says: for `live_causes` and `fit_live`.
 
 An episode's wire events go through the real monitor and the alert pipeline. What the product would hold is kept at
-every moment at which it would investigate: when the first alert comes, when another joins, and once more three hours
-later. An alert from before the fault began is an incident of its own in which nothing is broken.
+every moment at which it would investigate: when the first alert comes, when another joins, and at the looks of what is
+not sure (`core.looks`). An alert from before the fault began is an incident of its own in which nothing is broken.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from bot.simulator.wire import wire
 from core.alerting import Pipeline, rules_of
 from core.events import AlertFired, ChangeRecorded, InferenceServed, LabelArrived
 from core.incidents import Incident, opened
+from core.looks import LOOKS
 from core.watcher import Watcher
 from detectors.monitor import Monitor
 from knowledge.lineage import Lineage
@@ -35,15 +36,13 @@ from knowledge.openlineage import learn
 
 BEFORE = 60.0
 """Hours of healthy traffic; the first four fifths are the baseline."""
-JOINED = 3 * 3600.0
-"""Alerts this long after the first, seconds of event time, are part of its diagnosis."""
 CALM = "none"
 """The kind of an incident that was opened before the fault began: nothing was broken."""
 INNOCENT = {"seasonality", "campaign_mix", "covariate_drift"}
 """What may be said of a benign incident: nothing in it is broken."""
 PLANNED = "threshold_change"
 """What may be said of a benign incident that was a planned change of the threshold."""
-MOST = 5
+MOST = 8
 """Moments of one incident that are looked at."""
 
 
@@ -103,9 +102,13 @@ def play(kind: str, seed: int, rules: Any) -> list[Told]:
     log: list[ChangeRecorded] = []
     graph = Lineage()
     open_: dict[bool, list[Moment]] = {True: [], False: []}  # by whether the fault had begun
+    looks = list(LOOKS)
     for subject, payload, at in messages:
         family, tenant, *model = subject.split(".")
-        if open_[True] and at > open_[True][0].incident.alerts[0].at + JOINED:
+        while open_[True] and looks and at > open_[True][0].incident.alerts[0].at + looks[0]:
+            open_[True].append(Moment(open_[True][-1].incident, len(closed), len(log), graph.encode()))
+            looks.pop(0)
+        if not looks:
             break
         if family == "change":
             log.append(msgspec.convert(payload, ChangeRecorded))
@@ -127,7 +130,7 @@ def play(kind: str, seed: int, rules: Any) -> list[Told]:
                 before = own[-1].incident if own else None
                 grown = opened(alert, "inc", at) if before is None else _joined(before, alert)
                 own.append(Moment(grown, len(closed), len(log), graph.encode()))
-    if open_[True]:
+    if open_[True] and looks:
         open_[True].append(Moment(open_[True][-1].incident, len(closed), len(log), graph.encode()))
     kinds = {True: kind, False: CALM}
     return [Told(kinds[real], seed, own, closed, log) for real, own in open_.items()

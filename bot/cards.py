@@ -39,6 +39,7 @@ from bot.blocks import (
 from core.approval import counting, expiry
 from core.findings import Claim, Hypothesis
 from core.incidents import Incident
+from core.looks import next_look
 from core.policy import Policy
 from core.triage import stopped_by
 
@@ -246,6 +247,8 @@ def _cause(incident: Incident) -> str:
         text = f"*Not sure. Needs a person:* {escape(h.missing or 'no cause is supported by the evidence', 500)}"
         if h.cause:
             text += f"\nLeading candidate, not enough to act on: {_candidate(h)} ({h.confidence:.2f})"
+        if (at := next_look(incident)) is not None:
+            text += f"\nWill be looked at again at {when(at, '{time}')}, when more has been measured."
     else:
         because = _claims(incident, "cause")
         lines = [_sentence(c, h) for c in because]

@@ -26,6 +26,8 @@ AGAIN = "investigate again"
 """The timeline entry with which a person (or material new evidence) asks for a fresh investigation."""
 STOPPED = "stopped the investigation"
 """The timeline entry with which a person ends a running one; its result no longer counts."""
+UNSURE = "not sure"
+"""The timeline entry of an investigation that abstained."""
 JOINED = "joined by alert"
 REBASELINED = "approved a new baseline"
 """So begins the entry of an incident whose drift a person took as the new normal."""
@@ -136,7 +138,7 @@ class Triage:
         """The incident with this result, unless a word since revision `begun` says that it no longer counts."""
         if any(e.what in (AGAIN, STOPPED) for e in incident.timeline[begun:]):
             return None
-        what = "not sure" if hypothesis.abstained else hypothesis.headline
+        what = UNSURE if hypothesis.abstained else hypothesis.headline
         fields = {"hypothesis": hypothesis, "plan": plan, "approvals": []}
         if incident.state == "opened":
             return advance(
@@ -165,9 +167,8 @@ def stopped_by(incident: Incident) -> str:
 
 
 def requester(incident: Incident) -> str:
-    """The person (TEAM/USER) who last asked for an investigation; empty when only alerts did."""
-    last = next((e.actor for e in reversed(incident.timeline) if e.what == AGAIN), "")
-    return last if "/" in last else ""
+    """The person (TEAM/USER) who last asked for an investigation; empty when only alerts and the clock did."""
+    return next((e.actor for e in reversed(incident.timeline) if e.what == AGAIN and "/" in e.actor), "")
 
 
 def _still_asked(then: Incident, now: Incident) -> bool:

@@ -12,6 +12,7 @@ from bot.compose import lineage
 from bot.compose.forecast import outlook_of
 from bot.compose.ground import Ground, Work
 from bot.compose.outside import model, runbooks
+from core import looks
 from core.action.planner import Plans
 from core.triage import Triage
 from integrations.nats import Route
@@ -67,7 +68,7 @@ async def build(house: Ground, stack: AsyncExitStack) -> tuple[list[Route], Work
         Route(durable="investigate-alerts", subject="alert.fired.>", handler=triage.on_alert),
         Route(durable="investigate-calm", subject="alert.resolved.>", handler=triage.on_resolved),
         Route(durable="investigate-incidents", subject="incident.>", handler=on_incident, workers=4),
-    ], [shelf.run(), *([lineage.watch(house)] if settings.lineage else []),
+    ], [shelf.run(), looks.watch(house.log), *([lineage.watch(house)] if settings.lineage else []),
         *([lineage.ask_registry(house)] if settings.mlflow_url else [])]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ Times kept per series: the last six steps, every hour for a day and a half, ever
 alert's hour of each day before that, so that a season can be told from a fault.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -13,12 +14,14 @@ from bot.simulator.robust import location_scale
 from bot.simulator.tenants import DAY, HOUR
 from bot.simulator.visible import Series, Visible, significant
 
-BUDGET = 600_000
+BUDGET = 800_000
 _COST, _PER_VALUE = 115, 5.0
 _KEPT = ((1.5 * DAY, HOUR), (4 * DAY, 3 * HOUR), (30 * DAY, DAY))
 """(age, step): values up to this age are kept one a step."""
 MOVED = 4.0
 """From this standing on an investigator would look at the slices."""
+_MIXED = 4
+"""Sources and services whose mix of traffic is looked at."""
 
 
 @dataclass(frozen=True)
@@ -116,30 +119,54 @@ def _narrow(value: np.ndarray) -> bool:
 
 
 def _order(plain: Case, changes: list[dict]) -> list[str]:
-    """Nodes by how soon an investigator would look: upstream of the target, beside it, lately changed, the rest."""
+    """Nodes by how soon an investigator would look: upstream of the target, beside it, lately changed, the rest. Views
+    hold most of the numbers and come after what else is upstream, lest they crowd out the sources."""
     target = plain.alert["node"]
     near = plain.ancestors(target)
+    views = {node["id"] for node in plain.nodes if node["kind"] == "feature_view"} - {target}
     beside = [edge["dst"] for edge in plain.edges if edge["src"] == target]
     watched = [edge["dst"] for edge in plain.edges if edge["kind"] == "observes" and edge["src"] in near]
     recent = [change["target"] for change in reversed(changes) if change["when"] > plain.alert_at - DAY]
     rest = [node["id"] for node in plain.nodes if node["kind"] != "feature_view"] + [node["id"] for node in plain.nodes]
-    return list(dict.fromkeys([*sorted(near, key=lambda name: (near[name], name)), *beside, *watched, *recent, *rest]))
+    upstream = sorted(near, key=lambda name: (name in views, near[name], name))
+    return list(dict.fromkeys([*upstream, *beside, *watched, *recent, *rest]))
 
 
 def _slices(visible: Visible, plain: Case, chosen: list[Series], thin: _Thin, budget: float) -> list[Series]:
-    """Segments where an investigator would drill down: the target, then nodes whose whole moved."""
-    target, out = plain.alert["node"], []
-    told = (plain.alert["segment"],) if "segment" in plain.alert else ()
-    wanted = list(dict.fromkeys(visible.segments()[:5] + told))
+    """Segments where an investigator would drill down: the target, the mix of the traffic, nodes whose whole moved; and
+    the segment that alerted wherever its trouble may come from."""
+    told, whole = plain.alert.get("segment"), [plain.alert["node"], *_mixed(plain)]
+    wanted = dict.fromkeys([*visible.segments()[:5], *([told] if told else [])])
     moved = {(s.node, s.metric, s.feature) for s in chosen if standing(s, plain.alert_at) > MOVED}
-    for node in dict.fromkeys([target, *(node for node, _, _ in sorted(moved, key=str))]):
-        for segment in wanted:
-            for series in visible.series(node, segment):
-                of_the_moved = node == target or (node, series.metric, series.feature) in moved
-                if of_the_moved and len(series.at) and budget > 0:
-                    out.append(thin(series))
-                    budget -= _COST + _PER_VALUE * len(out[-1].at)
-    return out
+    drilled = (
+        series
+        for node in dict.fromkeys([*whole, *(node for node, _, _ in sorted(moved, key=str))])
+        for segment in wanted
+        for series in visible.series(node, segment)
+        if node in whole or (node, series.metric, series.feature) in moved
+    )
+    followed = (series for node in _order(plain, []) for series in visible.series(node, told)) if told else iter(())
+    taken = [*_within(drilled, thin, budget), *_within(followed, thin, budget)]
+    return list({series.row_id: series for series in taken}.values())
+
+
+def _within(several: Iterator[Series], thin: _Thin, budget: float) -> Iterator[Series]:
+    """Thinned series until their cost is spent."""
+    for series in several:
+        if budget <= 0:
+            return
+        if len(series.at):
+            yield (thinned := thin(series))
+            budget -= _COST + _PER_VALUE * len(thinned.at)
+
+
+def _mixed(plain: Case) -> list[str]:
+    """The nearest sources and services, where a change of mix shows."""
+    near = plain.ancestors(plain.alert["node"])
+    beside = [edge["dst"] for edge in plain.edges if edge["src"] in near]
+    kinds = {node["id"]: node["kind"] for node in plain.nodes}
+    found = list(dict.fromkeys([*sorted(near, key=lambda node: (near[node], node)), *beside]))
+    return [n for kind in ("source", "service") for n in [n for n in found if kinds.get(n) == kind][:_MIXED]]
 
 
 def standing(series: Series, alert_at: float) -> float:

@@ -16,7 +16,7 @@ from bot.simulator.record import record
 FIRST = 7000
 """The first seed of every type."""
 BUDGET = 300_000
-"""Bytes of a case before it is packed: half of what a fresh one holds, so that a clone stays small."""
+"""Bytes of a case before it is packed: two fifths of what a fresh one holds, so that a clone stays small."""
 PLAN: tuple[tuple[str, int], ...] = tuple(
     (kind, FIRST + n)
     for kinds, count in ((CATALOGUE, 5), (("M4P",), 3), (OTHERS, 2))

@@ -144,6 +144,40 @@ def test_slices_tell_some_from_all():
     assert least < 0.5
 
 
+def test_the_slice_that_alerted_speaks_where_it_shows_more():
+    """A step in one slice is a sign of its node when that slice alerted, and none when another did; what the whole
+    shows alone stays; how much traffic the slice has is told apart from how much there is."""
+    step = lambda at: 10 + noise(at) + 15 * (at > AT - 5 * HOUR)  # noqa: E731
+    calm = lambda at: 10 + noise(at, 3)  # noqa: E731
+    rows = Role("rows", 0)
+    readings = read_all(
+        case(
+            series(calm, feature="f"), series(step, feature="f", segment="de"), series(step, feature="g"),
+            series(calm, feature="g", segment="de"), series(lambda at: 100 * calm(at), rows, metric="n"),
+            series(lambda at: 100 * step(at), rows, metric="n", segment="de"),
+        )
+    )  # fmt: skip
+    told, other = collect(readings, "de")["a"], collect(readings, "fr")["a"]
+    assert told["mean"].many_up > 1.5 > other["mean"].many_up  # both features, then one of them
+    assert (other["mean"].reading.series.feature, other["mean"].reading.series.segment) == ("g", "")
+    assert (told["rows"].up, told["slice rows"].up > 1, "slice rows" in other) == (0.0, True, False)
+
+
+def test_another_mix_of_traffic_is_a_trait_of_the_whole():
+    """A source whose slices moved apart says so for the whole case; one whose slices moved together does not."""
+    up = lambda at: 100 + noise(at) + 60 * (at > AT - 5 * HOUR)  # noqa: E731
+    calm = lambda at: 100 + noise(at, 3)  # noqa: E731
+
+    def mix(first, second):
+        parts = [series(v, Role("rows", 0), node="s", segment=name) for v, name in ((first, "de"), (second, "fr"))]
+        seen = case(*parts, kinds={"s": "source"}, alert="s")
+        readings = read_all(seen)
+        return gather(seen, readings, collect(readings), slices(readings)).around["mix source rows"]
+
+    assert mix(up, calm) == 1.0
+    assert mix(up, up) == mix(calm, calm) == 0.0
+
+
 def test_how_clearly_something_moved_is_bounded_and_even():
     """Two scales are nothing, ten and a thousand the same, and the way does not matter."""
     assert moved(2.0) == 0.0

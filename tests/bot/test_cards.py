@@ -20,7 +20,9 @@ from bot.modals import dismiss, review, runbook, snooze, wrong
 from bot.thread import broadcast, note
 from bot.workspace.limits import check_blocks, check_view
 from core.findings import Claim, Evidence, Gap, RunbookCitation
-from core.incidents import Incident
+from core.incidents import Incident, mark
+from core.looks import LOOKS
+from core.triage import STOPPED, UNSURE
 from tests.bot import examples as x
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -75,6 +77,15 @@ def test_the_hash_sees_words_and_not_nonces():
     assert plain.hash == again.hash
     others = [drawn(incident), drawn(x.approved()), drawn(GALLERY["acknowledged"])]
     assert len({plain.hash, *(o.hash for o in others)}) == 4
+
+
+def test_an_unsure_card_says_when_it_is_looked_at_again():
+    """The next look is named while there is one: not after the last, and not after a person's stop."""
+    unsure = x.abstention()
+    says = lambda i: "Will be looked at again at" in json.dumps(drawn(i).blocks)  # noqa: E731
+    last = mark(unsure, now=unsure.opened_at + LOOKS[-1], actor="investigate", what=UNSURE)
+    stopped = mark(unsure, now=unsure.opened_at + 60, actor="T1/UBEN", what=STOPPED)
+    assert [says(unsure), says(last), says(stopped)] == [True, False, False]
 
 
 def test_abstention_offers_no_approval():

@@ -6,7 +6,8 @@ from core.events import AlertResolved
 from core.findings import Hypothesis
 from core.incident_log import IncidentLog
 from core.incidents import changed, mark
-from core.triage import STOPPED, Triage, asked_again, stopped_by
+from core.looks import due, look_again
+from core.triage import AGAIN, STOPPED, Triage, asked_again, requester, stopped_by
 from tests.core.fakes import Bus, Fuse, View
 from tests.core.words import alert, hypothesis, plan, policy
 
@@ -211,3 +212,67 @@ async def test_no_cause_is_sought_before_the_views_have_caught_up():
     await desk.deliver()
     assert seen == [[]]
     assert len(desk.investigator.asked) == 1
+
+
+async def unsure(at: float = 100.0) -> Desk:
+    """A desk whose incident was opened and diagnosed at `at`, without an answer."""
+    desk = Desk()
+    desk.clock, desk.investigator.says = at, hypothesis(abstained=True, missing="the feature store")
+    await desk.triage.on_alert(alert())
+    await desk.deliver()
+    return desk
+
+
+async def test_what_was_not_sure_is_looked_at_again_and_then_rests():
+    """Three looks, ten minutes, an hour and three hours after the opening, each answered once; no more after that."""
+    desk, looked = await unsure(), []
+    for after in (60, 599, 601, 630, 3_599, 3_601, 3_700, 10_801, 20_000, 90_000):
+        desk.clock = 100.0 + after
+        if await look_again(desk.triage.incidents, lambda: desk.clock):
+            looked.append(after)
+        await desk.deliver(twice=True)
+    assert looked == [601, 3_601, 10_801]
+    assert len(desk.investigator.asked) == 4
+
+
+async def test_a_later_look_that_is_sure_ends_the_looks():
+    """What became clear is shown with its plan, and nobody looks again."""
+    desk = await unsure()
+    desk.clock, desk.investigator.says = 800.0, hypothesis()
+    assert await look_again(desk.triage.incidents, lambda: desk.clock) == [desk.incident.id]
+    await desk.deliver()
+    assert desk.incident.plan is not None
+    assert not due(desk.incident, 100.0 + 3_700)
+
+
+async def test_looks_missed_in_a_night_off_are_one_look():
+    """Everything was down for a day: the incident is looked at once, not three times."""
+    desk = await unsure()
+    assert due(desk.incident, 100.0 + 86_400)
+    desk.clock = 100.0 + 86_400
+    await look_again(desk.triage.incidents, lambda: desk.clock)
+    await desk.deliver()
+    assert not due(desk.incident, desk.clock + 60)
+
+
+async def test_a_persons_stop_ends_the_looks():
+    """Nothing new is looked at until somebody asks; two who look at one moment ask once."""
+    desk = await unsure()
+    await asyncio.gather(*(look_again(desk.triage.incidents, lambda: 800.0) for _ in range(2)))
+    assert [e.what for e in desk.incident.timeline].count(AGAIN) == 1
+    await desk.deliver()
+    stop = lambda i: mark(i, now=900.0, actor="T1/UBEN", what=STOPPED)  # noqa: E731
+    await desk.triage.incidents.change(desk.incident.id, stop)
+    assert not due(desk.incident, 100.0 + 90_000)
+
+
+async def test_the_clock_does_not_hide_who_asked():
+    """A look by the clock after a person's steering leaves that person the one who asked for what is proposed."""
+    desk = await unsure()
+    await desk.triage.incidents.change(
+        desk.incident.id, lambda i: asked_again(i, by="T1/UANA", now=200.0, steering="x")
+    )
+    await desk.deliver()
+    await look_again(desk.triage.incidents, lambda: 800.0)
+    assert desk.incident.timeline[-1].actor == "investigate"
+    assert requester(desk.incident) == "T1/UANA"

@@ -55,8 +55,29 @@ def test_the_truth_is_in_its_own_file(episode, folder):
 
 
 def test_a_folder_is_small(folder):
-    """A recorded case stays under 900 kB."""
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 900_000
+    """A recorded case stays under 1.2 MB."""
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 1_200_000
+
+
+def test_the_slice_that_alerted_is_followed_upstream():
+    """Where an alert names a segment, the case holds that segment of sources and views above the alert; the mix of
+    traffic is there by every segment that is drawn."""
+    case = case_of(generate(53004, "triage").visible)
+    told, kinds = case.alert["segment"], {node["id"]: node["kind"] for node in case.nodes}
+    above = set(case.ancestors(case.alert["node"]))
+    followed = {s.node for s in case.series if s.segment == told} & above
+    assert {kinds[node] for node in followed} >= {"source", "table", "feature_view"}
+    assert len({s.segment for s in case.series if kinds[s.node] == "source"} - {None, told}) > 1
+
+
+def test_sources_come_before_far_views():
+    """A case too small for everything leaves out views before sources, jobs and tables upstream."""
+    episode = generate(53014, "triage")
+    case = case_of(episode.visible, budget=450_000)
+    kinds, seen = {node["id"]: node["kind"] for node in case.nodes}, {s.node for s in case.series}
+    missed = {n for n in case.ancestors(case.alert["node"]) if n not in seen and len(episode.visible.series(n))}
+    assert missed
+    assert {kinds[node] for node in missed} == {"feature_view"}
 
 
 def test_lineage_is_told_as_run_events(episode):
