@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -130,6 +131,37 @@ class SignalWindow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """For signals that are one number a window (rates, quality, latency quantiles)."""
 
 
+class Signals(Mapping[str, SignalWindow]):
+    """The signals of a window as the JSON they travel in, read when somebody asks: of most windows nobody does."""
+
+    __slots__ = ("_read", "text")
+
+    def __init__(self, text: bytes):
+        self.text = text
+        self._read: dict[str, SignalWindow] | None = None
+
+    def _known(self) -> dict[str, SignalWindow]:
+        if self._read is None:
+            self._read = msgspec.json.decode(self.text, type=dict[str, SignalWindow])
+        return self._read
+
+    def __getitem__(self, signal: str) -> SignalWindow:
+        return self._known()[signal]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known())
+
+    def __len__(self) -> int:
+        return len(self._known())
+
+
+def as_text(value: Any) -> msgspec.Raw:
+    """For an encoder of msgspec (`enc_hook`): `Signals` as the JSON they are."""
+    if isinstance(value, Signals):
+        return msgspec.Raw(value.text)
+    raise TypeError(f"{type(value).__name__} has no JSON")
+
+
 class WindowClosed(_Ours, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One closed window of one model version, on `window.<tenant>.<model>`."""
 
@@ -141,6 +173,7 @@ class WindowClosed(_Ours, frozen=True, kw_only=True, forbid_unknown_fields=True)
     end: float
     rows: int
     signals: dict[str, SignalWindow]
+    """Where detectors made it, `Signals`."""
     segment: str = ""
     design_effect: dict[str, float] = msgspec.field(default_factory=dict)
     """Per signal: by how much rows of this stream count less than independent ones (>= 1)."""

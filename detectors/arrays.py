@@ -63,7 +63,8 @@ class State(NamedTuple):
     ring: np.ndarray  # u1[RING, T] counts of the last blocks
     ring_cell: np.ndarray  # u1[RING, H] H hours: CELLS, or one where nothing has a season
     ring_rows: np.ndarray  # i2[RING]
-    long: np.ndarray  # u2[LONG, T] counts of the last runs of 16 blocks
+    long: np.ndarray  # u1[LONG, T] counts of the last runs of 16 blocks, which are 400 at most: their lower eight bits
+    long_more: np.ndarray  # u1[LONG / 8, T] their ninth bits, eight runs to a byte
     long_cell: np.ndarray  # u2[LONG, H]
     long_rows: np.ndarray  # i8[LONG]
     long_time: np.ndarray  # f8[LONG] first event time
@@ -90,7 +91,8 @@ def new_state(bins: int, columns: int, values: int, hours: int = CELLS) -> State
     One mapping of memory holds all of it (`whole`): a page of it takes room once something is counted there.
     """
     shapes = (
-        (np.uint8, (RING, bins)), (np.uint8, (RING, hours)), (np.int16, (RING,)), (np.uint16, (LONG, bins)),
+        (np.uint8, (RING, bins)), (np.uint8, (RING, hours)), (np.int16, (RING,)), (np.uint8, (LONG, bins)),
+        (np.uint8, (LONG // 8, bins)),
         (np.uint16, (LONG, hours)), (np.int64, (LONG,)), (np.float64, (LONG,)), (np.float64, (2, RING)),
         (np.int16, (LEVELS, bins)), (np.int16, (LEVELS, hours)), (np.int64, (LEVELS,)), (np.float64, (LEVELS, columns)),
         (np.float64, (SPECIALS, LEVELS, columns)), (np.float64, (columns,)), (np.float64, (3, columns)),
@@ -130,6 +132,7 @@ def reset(state: State, keep_means: bool = True) -> None:
         state.ring_cell,
         state.ring_rows,
         state.long,
+        state.long_more,
         state.long_cell,
         state.long_rows,
         state.sums,

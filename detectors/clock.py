@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -67,10 +68,16 @@ class Clock:
 
     def admit_rows(self, at: np.ndarray) -> np.ndarray:
         """The same for many rows at once, bool[n]; a jump is believed when the row after it agrees."""
+        from detectors import orderly
+
         if not len(at):
             return np.zeros(0, bool)
         self._forget()
         start = self.watermark or float(at[0])
+        reached = orderly.newest(at, start, min(self.lateness, JUMP), JUMP)
+        if not math.isnan(reached):
+            self.watermark = reached
+            return np.ones(len(at), bool)
         newest = np.maximum.accumulate(np.concatenate([[start], at]))
         keep = at >= newest[:-1] - self.lateness
         leaps = np.flatnonzero(at > newest[:-1] + JUMP)

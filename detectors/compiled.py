@@ -15,6 +15,7 @@ from detectors.derived import derive
 from detectors.options import Options
 from detectors.relation import residuals
 from detectors.rows import Coded, Rows
+from detectors.wording import Wording
 
 GROUP = {
     "feature": 0,
@@ -60,9 +61,10 @@ class Compiled:
         self.columns: list[Column] = watched[: options.max_features + 4]
         self.left_out = [c.signal for c in watched[options.max_features + 4 :]]
         self.number = [i for i, c in enumerate(self.columns) if c.bins.kind == "number"]
+        self.places = np.array(self.number, np.int64)
         self.row = {self.columns[i].signal: v for v, i in enumerate(self.number)}
         self.tables: dict[int, dict[str, int]] = {}
-        """Column -> bin number by level, for those whose texts came one by one."""
+        """Column -> bin number by level, where there are few or texts come one by one."""
         self.sizes = np.array([c.bins.size for c in self.columns], np.int64)
         self.off = np.concatenate([[0], np.cumsum(self.sizes)]).astype(np.int64)
         self._join()
@@ -127,7 +129,7 @@ class Compiled:
         self.shown_log, self.shown_held = np.log(self.shown_share), counts > 0
         self.shown_inverse = np.array([1 / max(sum(s), 1) if sum(s) else 0.0 for s in shown])
         ends = self.shown_off.tolist()
-        self.told = [
+        self.wording = Wording([
             (
                 c,
                 column.signal,
@@ -139,7 +141,7 @@ class Compiled:
             )
             for c, column in enumerate(self.columns)
             if column.family not in ("relation", "lattice")
-        ]
+        ])  # fmt: skip
         """What a closed window tells of each column."""
 
     def effect(self, c: int, counts: np.ndarray, deff: float) -> float:
@@ -232,15 +234,19 @@ class Compiled:
     def _coded(self, i: int, values: Any) -> np.ndarray:
         """Bin numbers of column i, which holds no numbers. The last dictionary is remembered: it seldom changes."""
         bins = self.columns[i].bins
-        if not isinstance(values, Coded):
-            if i not in self.tables:
-                self.tables[i] = {} if bins.kind == "identifier" else bins.table()
-            return bin_maker.codes(bins, values, self.tables[i])
         levels, mapped = self.mapped.get(i, (None, None))
-        if mapped is None or levels != values.levels:
-            mapped = bin_maker.codes(bins, [*values.levels, None])
-            if len(mapped) <= MANY_LEVELS:
-                self.mapped[i] = values.levels, mapped
+        if isinstance(values, Coded) and levels == values.levels:
+            return mapped[values.index]
+        table = self.tables.get(i)
+        if table is None:
+            table = {} if bins.kind == "identifier" else bins.table()
+            if not isinstance(values, Coded) or len(table) <= MANY_LEVELS:
+                self.tables[i] = table
+        if not isinstance(values, Coded):
+            return bin_maker.codes(bins, values, table)
+        mapped = np.append(bin_maker.codes(bins, values.levels, table), np.int16(bins.null))
+        if len(mapped) <= MANY_LEVELS:
+            self.mapped[i] = values.levels, mapped
         return mapped[values.index]
 
     def encode(self, rows: Rows, row: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -268,9 +274,7 @@ class Compiled:
         if self.relation is not None:
             found = residuals(self.relation, numbers[self.relation_in])
             numbers[self.relation_out] = self._filled(found[self.relation_pick], row)
-        binned = np.empty((len(self.number), n), np.int16)
-        bin_numbers(numbers, self.cuts, self.cut_off, self.null, binned)
-        codes[self.number] = binned
+        bin_numbers(numbers, self.cuts, self.cut_off, self.null, self.places, codes)
         for i, mask in wrong:
             codes[i, mask] = self.columns[i].bins.unseen
         for i, column in enumerate(self.columns):

@@ -18,8 +18,8 @@ LEAST = 5.0
 
 
 @njit(cache=True)
-def bin_numbers(values, cuts, cut_off, null, out):
-    """`values` f8[V, n] -> bin numbers `out` i2[V, n]; cuts of column v are `cuts[cut_off[v]:cut_off[v+1]]`."""
+def bin_numbers(values, cuts, cut_off, null, row, out):
+    """`values` f8[V, n] -> bin numbers in `out[row[v]]` i2[n]; cuts of column v are `cuts[cut_off[v]:cut_off[v+1]]`."""
     below = np.empty(values.shape[1])
     for v in range(values.shape[0]):
         first, last = cut_off[v], cut_off[v + 1]
@@ -30,12 +30,12 @@ def bin_numbers(values, cuts, cut_off, null, out):
                 for i in range(values.shape[1]):
                     below[i] += 1.0 if cut < values[v, i] else 0.0
             for i in range(values.shape[1]):
-                out[v, i] = null[v] if values[v, i] != values[v, i] else np.int16(below[i])
+                out[row[v], i] = null[v] if values[v, i] != values[v, i] else np.int16(below[i])
             continue
         for i in range(values.shape[1]):
             x = values[v, i]
             if math.isnan(x):
-                out[v, i] = null[v]
+                out[row[v], i] = null[v]
                 continue
             low, high = first, last
             while low < high:
@@ -44,7 +44,7 @@ def bin_numbers(values, cuts, cut_off, null, out):
                     low = middle + 1
                 else:
                     high = middle
-            out[v, i] = low - first
+            out[row[v], i] = low - first
 
 
 @njit(cache=True, nogil=True)

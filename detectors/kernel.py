@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from detectors.arrays import CELLS, COARSE, FINE, GROUPS, LEVELS, LONG, QUIET, RING, SAMPLE, SPECIALS
+from detectors.borrowed import borrowed
 from detectors.evidence import log_evidence, log_evidence_rate, step_evidence
 
 LEAST = 5.0
@@ -180,10 +181,15 @@ def count_long(state):
         old = (runs - 1 - length) % LONG
         state.sum_rows[k] += state.sum_rows[4] - less * state.long_rows[old]
         for t in range(state.long.shape[1]):
-            state.sums[k, t] += state.sums[4, t] - less * state.long[old, t]
+            more = state.long_more[old >> 3, t] >> (old & 7) & 1
+            state.sums[k, t] += state.sums[4, t] - less * (state.long[old, t] + 256 * more)
         for h in range(state.sum_cell.shape[1]):
             state.sum_cell[k, h] += state.sum_cell[4, h] - less * state.long_cell[old, h]
-    state.long[slot], state.long_cell[slot], state.long_rows[slot] = state.sums[4], state.sum_cell[4], state.sum_rows[4]
+    for t in range(state.long.shape[1]):
+        count, bit = state.sums[4, t], slot & 7
+        state.long[slot, t] = count & 255
+        state.long_more[slot >> 3, t] = state.long_more[slot >> 3, t] & ~(1 << bit) | count >> 8 << bit
+    state.long_cell[slot], state.long_rows[slot] = state.sum_cell[4], state.sum_rows[4]
     state.long_time[slot] = state.ring_time[0, (state.blocks[0] - COARSE) % RING]
 
 
@@ -313,6 +319,7 @@ def advance(ref, state, codes, cells, at, X, bounds, limit, block_rows):
 
     Returns the number of blocks done; when it is fewer than given, or the last total is at its limit, look at `total`.
     """
+    ref, state = borrowed(ref), borrowed(state)
     widest = 0
     for c in range(ref.off.shape[0] - 1):
         widest = max(widest, ref.off[c + 1] - ref.off[c])

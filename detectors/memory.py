@@ -26,7 +26,7 @@ from detectors.watch import Trouble, Watch
 if TYPE_CHECKING:
     from detectors.monitor import Monitor
 
-FORMAT = 4
+FORMAT = 5
 
 
 def freeze(monitor: Monitor) -> bytes:

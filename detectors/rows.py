@@ -89,6 +89,8 @@ def joined(parts: Sequence[Rows]) -> Rows:
 def _together(found: list[Any], lengths: list[int]) -> Any:
     """One column of its parts. Where some came as arrays or `Coded` they all become so, if their values allow it: the
     few rows that wait for their block to fill must not cost a thousand others a Python object each."""
+    if all(isinstance(part, np.ndarray) for part in found):
+        return np.concatenate(found)
     for made, kind, whole in ((_floats, np.ndarray, np.concatenate), (_codes, Coded, _recoded)):
         if any(isinstance(part, kind) for part in found):
             alike = [made(part, length) for part, length in zip(found, lengths, strict=True)]
@@ -124,19 +126,17 @@ def _codes(column: Any, length: int) -> Coded | None:
 
 
 def _recoded(parts: list[Coded]) -> Coded:
-    """Parts under one dictionary. A part's levels that none of its rows has are dropped: rows that wait from batch to
-    batch would gather the dictionaries of all of them."""
-    levels: list[Any] = []
+    """Parts under one dictionary. Where a part has more levels than rows those that no row has are dropped: rows that
+    wait from batch to batch would gather the dictionaries of all of them."""
+    places: dict[Any, int] = {}
     indices: list[np.ndarray] = []
     for part in parts:
-        index, mine = part.index, part.levels
-        if len(index) < len(mine):
-            used, index = np.unique(index, return_inverse=True)
-            null = int(len(used) > 0 and used[0] < 0)
-            mine, index = [mine[i] for i in used[null:].tolist()], index - null
-        indices.append(np.where(index < 0, -1, index + len(levels)))
-        levels += mine
-    return Coded(levels, np.concatenate(indices))
+        to = np.full(len(part.levels) + 1, -1)  # the last is that of null
+        few = len(part.levels) <= len(part)
+        for i in range(len(part.levels)) if few else np.unique(part.index[part.index >= 0]).tolist():
+            to[i] = places.setdefault(part.levels[i], len(places))
+        indices.append(to[part.index])
+    return Coded(list(places), np.concatenate(indices))
 
 
 def listed(column: Any, length: int) -> Sequence[Any]:

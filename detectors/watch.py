@@ -6,6 +6,7 @@ worse or reaches other signals, and its end is told when as many calm rows have 
 
 from __future__ import annotations
 
+from operator import lt
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,7 @@ class Watch:
     def limits(self) -> np.ndarray:
         """What each group's total must reach: the mean time between false alarms, less just after a deployment."""
         young = self.boundary and self.row <= self.options.deploy_rows
-        if not (young or self.troubles or self.hush.any()):
+        if not (young or self.troubles or any(self.hush.tolist())):
             return self.usual
         limit = np.full(4, self.options.arl_blocks / (self.options.deploy_prior if young else 1.0))
         if self.row >= self.hushed + 8 * BLOCK:
@@ -140,19 +141,19 @@ class Watch:
         codes, numbers = self.compiled.encode(rows, self.row)
         cell = cells(rows.at) if self.seasonal else np.zeros(len(rows), np.uint8)
         ends = block_ends(rows.at)
+        bounds = np.concatenate([[0], ends])
         found: list[Detection] = []
         calms: list[Calm] = []
         closed: list[Any] = []
         done = 0
         while done < len(ends):
             count = self._ahead(rows.at, ends, done)
-            start = int(ends[done - 1]) if done else 0
-            bounds = np.concatenate([[start], ends[done : done + count]]).astype(np.int64)
             before = int(self.state.blocks[0])
             passed = kernel.advance(
-                self.compiled.ref, self.state, codes, cell, rows.at, numbers, bounds, self.limits(), BLOCK
-            )
-            end = int(bounds[passed])
+                self.compiled.ref, self.state, codes, cell, rows.at, numbers, bounds[done : done + count + 1],
+                self.limits(), BLOCK,
+            )  # fmt: skip
+            start, end = int(bounds[done]), int(bounds[done + passed])
             self.row += end - start
             self.window_rows += end - start
             if self.window_start == 0.0:
@@ -176,14 +177,13 @@ class Watch:
         most = 4 if self.troubles or self.boundary else len(ends) - done
         if self.boundary and self.row < 2 * BLOCK:
             most = 1
-        rows, start = self.window_rows, self.window_start
         first = int(ends[done - 1]) if done else 0
-        for count in range(1, min(most, len(ends) - done) + 1):
-            end = int(ends[done + count - 1])
-            opened = start or float(at[first])
-            if self.full(rows + end - first, float(at[end - 1]) - opened):
+        start = self.window_start or float(at[first])
+        last = ends[done : done + most]
+        for count, (end, when) in enumerate(zip(last.tolist(), at[last - 1].tolist(), strict=True), 1):
+            if self.full(self.window_rows + end - first, when - start):
                 return count
-        return min(most, len(ends) - done)
+        return len(last)
 
     def full(self, rows: int, seconds: float) -> bool:
         """Whether a window of so many rows and seconds closes."""
@@ -208,8 +208,8 @@ class Watch:
         found: list[Detection] = []
         if self.boundary and self.state.blocks[0] == 2 and 0 not in self.troubles:
             found += self._tell(0, deploy.boundary(self))
-        limit = self.limits()
-        if not self.troubles and (self.state.total < limit).all():
+        limit = self.limits().tolist()
+        if not self.troubles and all(map(lt, self.state.total.tolist(), limit)):
             return found
         for group in range(4):
             if group in self.troubles:
@@ -218,7 +218,7 @@ class Watch:
             total = float(self.state.total[group])
             if total < limit[group]:
                 continue
-            told = self._tell(group, explain.alarm(self, group, total, float(limit[group])))
+            told = self._tell(group, explain.alarm(self, group, total, limit[group]))
             if not told:
                 self.hush[group], self.hushed = total * 10, self.row
             found += told

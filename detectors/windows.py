@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 
-from core.events import SignalWindow
-from core.findings import Histogram, Summary
+from core.events import Signals, SignalWindow
+from core.findings import Summary
 from detectors.readers import Found
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class Content(Struct, kw_only=True):
     start: float
     end: float
     rows: int
-    signals: dict[str, SignalWindow]
+    signals: Signals
     design_effect: dict[str, float]
     psi: np.ndarray
     """Corrected PSI per column of the kernel."""
@@ -38,53 +39,35 @@ def content(watch: Watch) -> Content:
         watch.state.window, compiled.join, compiled.shown_off, compiled.shown_share, compiled.shown_log,
         compiled.shown_held, compiled.shown_inverse, compiled.deff, rows,
     )  # fmt: skip
-    summaries = _summaries(watch)
-    flat, psis, effects = shown.tolist(), psi.tolist(), deff.tolist()
-    signals: dict[str, SignalWindow] = {}
-    effect: dict[str, float] = {}
-    for c, signal, first, last, v, cuts, levels in compiled.told:
-        counts = flat[first:last]
-        if v < 0:
-            seen = counts[:-2]
-            greatest = max(seen, default=0)
-            top = levels[seen.index(greatest)] if greatest and levels else None
-            summary = Summary(rows=rows, nulls=int(counts[-2]), distinct=len(seen) - seen.count(0), top=top)
-        else:
-            mean, std, least, most, p05, p25, p50, p75, p95 = summaries[v]
-            summary = Summary(
-                rows=rows, nulls=int(counts[-2]), mean=mean, std=std, minimum=least, maximum=most, p05=p05, p25=p25,
-                p50=p50, p75=p75, p95=p95,
-            )  # fmt: skip
-        histogram = Histogram(counts=counts, cuts=cuts, levels=levels)
-        signals[signal] = SignalWindow(summary=summary, psi=psis[c], histogram=histogram)
-        effect[signal] = effects[c]
-    _add_estimates(watch, signals, rows)
+    text = compiled.wording.told(rows, shown, _summaries(watch), psi)
     return Content(
-        start=watch.window_start, end=watch.window_end, rows=rows, signals=signals, design_effect=effect, psi=psi
-    )
+        start=watch.window_start, end=watch.window_end, rows=rows, signals=_with_estimates(watch, text),
+        design_effect=dict(zip(compiled.wording.signals, deff[compiled.wording.column].tolist(), strict=True)), psi=psi,
+    )  # fmt: skip
 
 
-def _add_estimates(watch: Watch, signals: dict[str, SignalWindow], rows: int) -> None:
-    """The error to expect before labels come, and the business value, where there is one."""
+def _with_estimates(watch: Watch, text: bytes) -> Signals:
+    """The told signals, and with them the error to expect before labels come and the business value, where there is
+    one."""
+    more: dict[str, SignalWindow] = {}
     if watch.estimated is not None:
         first, last, by_bin = watch.estimated
         counts = watch.state.window[first:last]
         value = float((counts * by_bin).sum() / max(counts.sum(), 1))
-        signals["quality:estimated_error"] = SignalWindow(summary=Summary(rows=rows, mean=value), value=value)
-    business = signals.get(f"feature:{watch.options.business}") if watch.options.business else None
+        more["quality:estimated_error"] = SignalWindow(summary=Summary(rows=watch.window_rows, mean=value), value=value)
+    business = Signals(text).get(f"feature:{watch.options.business}") if watch.options.business else None
     if business is not None:
-        signals["quality:business"] = SignalWindow(summary=business.summary, value=business.summary.mean)
+        more["quality:business"] = SignalWindow(summary=business.summary, value=business.summary.mean)
+    if not more:
+        return Signals(text)
+    between = b"," if len(text) > len(b"{}") else b""
+    return Signals(text[:-1] + between + msgspec.json.encode(more)[1:])
 
 
-def _summaries(watch: Watch) -> list[list[float | None]]:
-    """Mean, spread, range and quantiles of every number column, None for what is not finite; quantiles from at most 256
-    evenly spaced rows."""
+def _summaries(watch: Watch) -> np.ndarray:
+    """`closing.summaries` of the open window; quantiles from at most 256 evenly spaced rows."""
     from detectors.closing import summaries
 
     state = watch.state
     taken = int(min(-(-state.sampled[0] // state.sampled[1]), state.sample.shape[1]))
-    found = summaries(state.moments, np.sort(state.sample[:, :taken], axis=1))
-    listed: list[list[float | None]] = found.tolist()
-    if np.isnan(found).any():
-        return [[None if value != value else value for value in row] for row in listed]
-    return listed
+    return summaries(state.moments, np.sort(state.sample[:, :taken], axis=1))

@@ -26,6 +26,7 @@ from core.events import (
     InferenceServed,
     LabelArrived,
     WindowClosed,
+    as_text,
     content_id,
     token,
 )
@@ -324,7 +325,7 @@ def _value(said: str, payload: bytes) -> str:
     return f" = {json.dumps(found)[:60]}"
 
 
-_PLAIN = msgspec.json.Encoder()
+_PLAIN = msgspec.json.Encoder(enc_hook=as_text)
 
 
 def dead_letter(subject: str, bad: Bad, *, seq: int, now: float) -> DeadLetter:

@@ -26,6 +26,8 @@ _quiet.setLevel(logging.ERROR)  # its chatter says less, and more often, than ou
 
 GRACE = 10.0
 """Seconds that handlers get to finish what is in hand at a shutdown."""
+READ = 256 * 1024
+"""Bytes read at a time."""
 NO_STORAGE = 10047
 """JetStream's code for a limit that the server's disk cannot hold."""
 
@@ -54,10 +56,11 @@ class Connection:
 
     async def open(self) -> None:
         """Raises Unavailable when no server answers in time, or when it refuses the credentials."""
-        from nats.aio.client import Client
+        from nats.aio import client as library
         from nats.errors import Error
 
-        self.client = Client()
+        library.DEFAULT_BUFFER_SIZE = READ  # 32 kB: a batch of a thousand events would be taken up in six pieces
+        self.client = library.Client()
         connecting = self.client.connect(
             [part.strip() for part in self._url.split(",")], name=self._name, connect_timeout=2, ping_interval=15,
             reconnect_time_wait=0.2, max_reconnect_attempts=-1, pending_size=16 * 1024 * 1024,

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from core.events import as_text
 from core.privacy import Mask
 from core.watcher import Watcher
 from detectors.monitor import Monitor
@@ -30,7 +31,7 @@ def said(served: list, patterns: list[str]) -> tuple[bytes, set[str]]:
     """(everything a watcher says, signals that it alarms on)."""
     watcher = Watcher(Monitor(OPTIONS), Mask(patterns))
     told = [watcher.on_inference("acme", "m", served[n : n + 100]) for n in range(0, len(served), 100)]
-    everything = msgspec.json.encode([[s.windows, s.detected, s.baselines] for s in told])
+    everything = msgspec.json.encode([[s.windows, s.detected, s.baselines] for s in told], enc_hook=as_text)
     return everything, {d.signal for s in told for one in s.detected for d in one.detections}
 
 

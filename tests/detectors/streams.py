@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from core.events import InferenceServed, LabelArrived
+from core.events import InferenceServed, LabelArrived, as_text
 from detectors import bins as bin_maker
 from detectors.base import Learned
 from detectors.dispersion import design_effects
@@ -106,3 +107,8 @@ def feed(
 
 def detections(reactions: list[Any]) -> list[Any]:
     return [d for r in reactions for _, d in r.detections]
+
+
+def as_json(said: Any) -> bytes:
+    """Whatever a monitor says, as bytes to be compared."""
+    return msgspec.json.encode(said, enc_hook=as_text)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
 from core.events import InferenceServed, LabelArrived
 from detectors.monitor import Monitor
-from tests.detectors.streams import START
+from tests.detectors.streams import START, as_json
 
 Make = Callable[[np.random.Generator], Any]
 VALUES: list[Make] = [
@@ -50,7 +49,7 @@ def fed(monitor: Monitor, served: list[InferenceServed], seed: int) -> bytes:
         labels = [LabelArrived(id=e.id, at=e.at, label=LABELS[(n * seed) % len(LABELS)]) for n, e in enumerate(some)]
         said += [monitor.on_inference("acme", "m", some), monitor.on_labels("acme", "m", labels)]
         said.append(monitor.on_tick(some[-1].at + 100))
-    return b"".join(msgspec.json.encode([r.detections, r.calms, r.windows, r.baselines]) for r in said)
+    return b"".join(as_json([r.detections, r.calms, r.windows, r.baselines]) for r in said)
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -14,7 +13,7 @@ from detectors.columnar import rows_of_arrow
 from detectors.learn import learn
 from detectors.monitor import Monitor
 from detectors.rows import rows_of
-from tests.detectors.streams import START, ar1, detections, events, feed
+from tests.detectors.streams import START, ar1, as_json, detections, events, feed
 
 
 def table(rows: int, seed: int, shift: float = 0.0) -> dict[str, object]:
@@ -54,7 +53,7 @@ def test_arrow_and_events_give_the_same_answers(known: bytes, nested: bool):
         many.on_arrow("acme", "m", arrow(calm, nested=nested)),
         many.on_arrow("acme", "m", arrow(bad, 900, nested)),
     ]
-    plain = lambda found: msgspec.json.encode([(w.start, w.rows, w.signals) for r in found for w in r.windows])  # noqa: E731
+    plain = lambda found: as_json([(w.start, w.rows, w.signals) for r in found for w in r.windows])  # noqa: E731
     assert plain(told) == plain(answers)
     assert [d.signal for d in detections(told)] == [d.signal for d in detections(answers)] == ["feature:x"]
 
@@ -156,7 +155,7 @@ def test_segments_survive_a_restart():
     feed(monitor, events(made(2_430)))
     again.restore(monitor.snapshot())
     more = events(made(700), start=START + 2_430 * 60, first=2_430)
-    assert msgspec.json.encode(feed(again, more)) == msgspec.json.encode(feed(monitor, more))
+    assert as_json(feed(again, more)) == as_json(feed(monitor, more))
 
 
 def test_a_baseline_is_exported_and_imported(known: bytes):
@@ -292,7 +291,7 @@ def test_integers_beyond_a_float_are_numbers():
     assert detections(feed(monitor, events({"id": big(800)}, start=START + 72_000, first=1_200))) == []
     huge = events({"id": [10**400 if i % 2 else v for i, v in enumerate(big(400))]}, start=START + 120_000, first=2_000)
     reactions = feed(monitor, huge)
-    msgspec.json.encode(reactions)
+    as_json(reactions)
     assert {d.signal for d in detections(reactions)} == {"feature:id"}
 
 
@@ -357,7 +356,7 @@ def test_an_approved_version_learns_its_own_baseline():
     feed(again, [*first, *second[:200]])
     kept = Monitor({"baseline_rows": 500, "rebaseline": ["2"]})
     kept.restore(again.snapshot())
-    assert msgspec.json.encode(feed(kept, second[200:])) == msgspec.json.encode(feed(again, second[200:]))
+    assert as_json(feed(kept, second[200:])) == as_json(feed(again, second[200:]))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from detectors.learn import learn
 from detectors.monitor import Monitor
 from detectors.packing import doubled, halved
 from detectors.rows import Rows, rows_of
-from tests.detectors.streams import START, detections, events, feed, labels_of, stationary
+from tests.detectors.streams import START, as_json, detections, events, feed, labels_of, stationary
 
 
 def table(rows: int, seed: int, shift: float = 0.0) -> dict[str, object]:
@@ -198,7 +198,7 @@ def test_a_replay_gives_the_same_answers(reference: bytes):
         *events(table(800, 80)),
         *events(table(400, 81, shift=5.0), start=START + 800 * 60, version="2", first=800),
     ]
-    first, second = (msgspec.json.encode(feed(watching(reference), served)) for _ in range(2))
+    first, second = (as_json(feed(watching(reference), served)) for _ in range(2))
     assert first == second
 
 
@@ -213,7 +213,7 @@ def test_a_restart_goes_on_identically(reference: bytes, cut: int):
     feed(whole, served[:cut])
     again = watching(reference)
     again.restore(whole.snapshot())
-    assert msgspec.json.encode(feed(again, served[cut:])) == msgspec.json.encode(feed(whole, served[cut:]))
+    assert as_json(feed(again, served[cut:])) == as_json(feed(whole, served[cut:]))
 
 
 def test_a_restart_from_pieces_goes_on_identically(reference: bytes):
@@ -238,7 +238,7 @@ def test_a_restart_from_pieces_goes_on_identically(reference: bytes):
     again = watching(reference)
     again.restore_pieces(stored)
     assert again.pieces() == {}
-    assert msgspec.json.encode(feed(again, served[1_500:])) == msgspec.json.encode(feed(whole, served[1_500:]))
+    assert as_json(feed(again, served[1_500:])) == as_json(feed(whole, served[1_500:]))
     assert [name for name in again.pieces() if "#" in name] == []
 
 
@@ -310,7 +310,7 @@ def test_odd_values_do_no_harm(reference: bytes):
         for i in range(1_200)
     ]
     for reaction in feed(monitor, served):
-        msgspec.json.encode(reaction)
+        as_json(reaction)
 
 
 def test_empty_batches_and_empty_features_do_no_harm(reference: bytes):

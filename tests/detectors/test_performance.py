@@ -9,7 +9,7 @@ import pytest
 from core.events import LabelArrived
 from detectors.monitor import Monitor
 from detectors.performance import Marks, auc, error_by_bin, metrics
-from tests.detectors.streams import START, detections, events, feed, labels_of
+from tests.detectors.streams import START, as_json, detections, events, feed, labels_of
 
 
 def test_binary_metrics_agree_with_scikit_learn():
@@ -187,4 +187,4 @@ def test_failing_requests_are_told_and_their_end():
     again = Monitor({"baseline_rows": 400})
     again.restore(monitor.snapshot())
     more = served(200, 0.5, "2", 4_900)
-    assert msgspec.json.encode(feed(again, more)) == msgspec.json.encode(feed(monitor, more))
+    assert as_json(feed(again, more)) == as_json(feed(monitor, more))
