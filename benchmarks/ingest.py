@@ -238,7 +238,8 @@ async def latency(bench: Bench, rate: float, probes: int) -> dict[str, Any]:
 
 
 async def scaling(bench: Bench, models: int, rounds: int) -> dict[str, Any]:
-    """Wall seconds in which one and two processes take in the same backlog, Arrow; and the seconds of a restart."""
+    """Wall and CPU seconds in which one and two processes take in one backlog, Arrow. `capacity`: twice what two take
+    in for a CPU second over what one does, which is the speedup where each has a core to itself."""
     load, taken = Load(models), {}
     first = await Worker.start(bench)
     await bench.publish(load, "arrow", 1)
@@ -261,7 +262,8 @@ async def scaling(bench: Bench, models: int, rounds: int) -> dict[str, Any]:
                         "cpu_s": round(spent, 2)}  # fmt: skip
     for worker in list(bench.workers):
         await worker.end()
-    return {"models": models, "one": taken[1], "two": taken[2],
+    one, two = (taken[count]["events"] / taken[count]["cpu_s"] for count in (1, 2))
+    return {"models": models, "one": taken[1], "two": taken[2], "capacity": round(2 * two / one, 2),
             "speedup": round(taken[2]["events_per_second"] / taken[1]["events_per_second"], 2)}  # fmt: skip
 
 
