@@ -28,6 +28,9 @@ BENIGN = {
 }
 TOLD, CLEAR = 0.2, 0.6
 """How clearly something must have moved to be told; on the way from the root to the alert."""
+ACCUSED = 1.5
+"""To be named a change must fit the time; to be accused (more than half sure) it must fit well, to this power: one from
+the two hours before the trouble began, not one that was logged after it."""
 ON_PATH = 0.02
 """From this chance on a node is held to have been reached."""
 
@@ -118,7 +121,7 @@ def _change(case: Case, found: Diagnosis, top: Typed | None) -> tuple[str, float
         return "none", round(0.6 * top.posterior, 3)
     moved = [s for s in found.signs.get(top.node, {}).values() if s.onset is not None]
     onset = max(moved, key=lambda s: s.moved).onset if moved else None
-    return top.change, (fits(onset - told["at"]) if onset is not None else 1.0) * top.posterior
+    return top.change, (fits(onset - told["at"]) ** ACCUSED if onset is not None else 1.0) * top.posterior
 
 
 def _path(case: Case, found: Diagnosis, top: Typed) -> list[list[str]]:

@@ -20,9 +20,8 @@ from agents.undeclared import undeclared
 from agents.ways import Edges, edges_of
 from agents.weights import Weights
 
-BENIGN_AT = 0.45
-"""From this probability on, "nothing is broken" is said first. Of incidents that the weights never saw this keeps 96 in
-100 faults and knows 91 in 100 benign ones."""
+BENIGN_AT = 0.5
+"""From this probability on, "nothing is broken" is said first."""
 
 
 class Typed(NamedTuple):

@@ -39,7 +39,10 @@ from bot.simulator.score import ece
 
 RIDGE = {"fault": 0.006, "family": 0.002, "any": 0.0005, "around": 0.006, "prior": 0.0003, "catalogue": 0.0001}
 """Penalty of a weight squared, by its part: the more weights a part has, the less each is trusted."""
-FOLDS, PRECISION, STEPS, RARE = 5, 0.96, 80, 40
+FOLDS, PRECISION, STEPS, RARE = 5, 0.97, 80, 40
+QUIET = 0.4
+"""Nats that benign kinds are given on top of what is fitted: a page for nothing costs. Of incidents that the weights
+never saw it keeps 95 in 100 faults and knows 93 in 100 benign ones, where it was 96 and 89."""
 LEAST = 0.02
 """A weight nearer to nothing is left out."""
 FAMILY = [CODES[f.cause][0] if not f.benign else "benign" for f in FAULTS]
@@ -204,9 +207,15 @@ class Model:
         summed = w["fault"] + w["family"][:, self.family] + w["any"][:, None] + known
         return summed, w["around"], w["prior"]
 
-    def share(self, d: Problem, theta: np.ndarray) -> np.ndarray:
-        """Posterior of every fault at every node."""
-        traits, around, prior = (part.astype(np.float32) for part in self.weights(theta))
+    def shipped(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`weights`, with what benign kinds are given on top."""
+        traits, around, prior = self.weights(theta)
+        return traits, around, prior + QUIET * BENIGN
+
+    def share(self, d: Problem, theta: np.ndarray, shipped: bool = False) -> np.ndarray:
+        """Posterior of every fault at every node, as fitted or as shipped."""
+        w = self.shipped(theta) if shipped else self.weights(theta)
+        traits, around, prior = (part.astype(np.float32) for part in w)
         score = np.where(d.allowed, d.x @ traits + (d.g @ around)[d.of] + prior, -np.inf)
         e = np.exp(score - np.maximum.reduceat(score.max(1), d.start)[d.of][:, None])
         return e / np.add.reduceat(e.sum(1), d.start)[d.of][:, None]
@@ -282,7 +291,7 @@ def cross_fitted(examples: list[Example], names: Names, model: Model) -> np.ndar
     for k in range(FOLDS):
         kept = [one for one, f in zip(examples, fold, strict=True) if f != k]
         held = Problem([one for one, f in zip(examples, fold, strict=True) if f == k], names)
-        out[fold == k] = said(held, model.share(held, model.fit(Problem(kept, names))))
+        out[fold == k] = said(held, model.share(held, model.fit(Problem(kept, names)), shipped=True))
         print(f"fold {k + 1} of {FOLDS}", file=sys.stderr)
     return out
 
@@ -303,7 +312,7 @@ def main() -> int:
     p, right, kind = cross_fitted(examples, names, model).T
     points = isotonic(p, right)
     confident = np.interp(p, *np.array(points).T)
-    file = _plain(model.weights(model.fit(Problem(examples, names))), names) | {
+    file = _plain(model.shipped(model.fit(Problem(examples, names))), names) | {
         "version": f"cases-3 ({len(examples)} incidents, seeds {', '.join(told.seeds)})",
         "calibration": points, "threshold": threshold(confident, right), "target_precision": PRECISION,
     }  # fmt: skip
