@@ -51,9 +51,10 @@ async def fed(tmp_path_factory, prepared):
             await town.js.publish(case.subject, case.payload, timeout=20)
         town.note("sent")
         good = town.sent + sum(case.good for case in [*CASES, *ODD, *SHAPES])
-        status = await town.status(events=good)
+        labels = sum(case.labels for case in CASES)
+        status = await town.status(events=good, labels=labels)
         town.note("counted")
-        yield Fed(town, status, await town.dead(), good, sum(case.labels for case in CASES))
+        yield Fed(town, status, await town.dead(), good, labels)
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.reasons], ids=lambda c: c.name)

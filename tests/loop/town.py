@@ -332,13 +332,13 @@ class Town:
         messages = [m for m in await self.people.as_user("ana").messages("ml-oncall") if not m.get("is_ephemeral")]
         return [m for m in messages if MODEL in text_of(m) and m.get("thread_ts") in (None, m["ts"])]
 
-    async def status(self, events: int = 0, tries: int = 60) -> dict[str, Any]:
-        """What `status --json` says, once detect has taken in `events` (or as it is after so many tries)."""
+    async def status(self, events: int = 0, labels: int = 0, tries: int = 60) -> dict[str, Any]:
+        """What `status --json` says, once detect has taken in so many (or as it is after so many tries)."""
         for _ in range(tries):
             code, words = await self.ask("status", "--json")
             assert code == 0, words
             found: dict[str, Any] = json.loads(words.strip().splitlines()[-1])
-            if found["detect"]["events"] >= events:
+            if found["detect"]["events"] >= events and found["detect"]["labels"] >= labels:
                 break
         return found
 
