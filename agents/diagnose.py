@@ -16,7 +16,7 @@ from agents.cases import Case, Edge
 from agents.faults import FAULTS, PLANNED, Fault
 from agents.readings import Reading, read_all
 from agents.signs import Sign, collect, slices
-from agents.undeclared import undeclared
+from agents.undeclared import completed
 from agents.ways import Edges, edges_of
 from agents.weights import Weights
 
@@ -65,8 +65,8 @@ def candidates_of(nodes: list[Traits]) -> list[tuple[Fault, Traits]]:
 
 def diagnose(case: Case, fitted: Weights | None = None) -> Diagnosis:
     """Rank the typed causes of the case's alert. `fitted` None: the weights that are shipped."""
-    w, inferred = fitted or weights.load(), undeclared(case.nodes, case.edges)
-    case = case._replace(edges=[*case.edges, *inferred])
+    w, declared = fitted or weights.load(), len(case.edges)
+    case = completed(case)
     readings = read_all(case)
     signs = collect(readings, case.segment)
     seen = gather(case, readings, signs, slices(readings))
@@ -79,7 +79,7 @@ def diagnose(case: Case, fitted: Weights | None = None) -> Diagnosis:
     ]
     causes, kinds = _by_node([t for t in typed if not t.fault.benign])
     return Diagnosis(readings, signs, causes, kinds, _sums(typed, benign=False), _sums(typed, benign=True),
-                     edges_of(case.edges), inferred)  # fmt: skip
+                     edges_of(case.edges), case.edges[declared:])  # fmt: skip
 
 
 def _softmax(scores: list[float]) -> np.ndarray:

@@ -42,7 +42,7 @@ def undeclared(nodes: Mapping[str, Mapping[str, Any]], edges: Sequence[Edge]) ->
 
 
 def completed(case: Case) -> Case:
-    """The case with the edges its lineage lacks."""
+    """The case with the edges its lineage lacks, behind those it has."""
     return case._replace(edges=[*case.edges, *undeclared(case.nodes, case.edges)])
 
 

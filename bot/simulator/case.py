@@ -166,7 +166,7 @@ def _mixed(plain: Case) -> list[str]:
     beside = [edge["dst"] for edge in plain.edges if edge["src"] in near]
     kinds = {node["id"]: node["kind"] for node in plain.nodes}
     found = list(dict.fromkeys([*sorted(near, key=lambda node: (near[node], node)), *beside]))
-    return [n for kind in ("source", "service") for n in [n for n in found if kinds.get(n) == kind][:_MIXED]]
+    return [n for kind in ("source", "service") for n in [m for m in found if kinds.get(m) == kind][:_MIXED]]
 
 
 def standing(series: Series, alert_at: float) -> float:
